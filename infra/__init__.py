@@ -1,0 +1,1 @@
+"""What runs Quartet: the local stack, and Airflow's configuration."""

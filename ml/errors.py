@@ -1,0 +1,77 @@
+"""The errors Quartet raises on purpose.
+
+Each names the offending value and the remedy; the command line prints both and exits with status 1.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AlreadyExistsError",
+    "ConfigError",
+    "ConflictError",
+    "DataError",
+    "InvalidKeyError",
+    "NotFoundError",
+    "QuartetError",
+    "ServingError",
+    "StoreError",
+    "ValidationFailedError",
+    "WeightsError",
+]
+
+
+class QuartetError(Exception):
+    """Something a person can mend.
+
+    Args:
+        message: what is wrong, naming the value.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} Remedy: {self.remedy}" if self.remedy else self.message
+
+
+class ConfigError(QuartetError):
+    """A setting is missing, unknown or out of range."""
+
+
+class StoreError(QuartetError):
+    """The object store refused or did not answer."""
+
+
+class NotFoundError(StoreError):
+    """There is no object at the key."""
+
+
+class AlreadyExistsError(StoreError):
+    """A write that must create found an object at the key."""
+
+
+class ConflictError(StoreError):
+    """A compare-and-swap found that the object had changed."""
+
+
+class InvalidKeyError(StoreError):
+    """A key that the store cannot represent."""
+
+
+class DataError(QuartetError):
+    """The images, their labels or their number do not allow the step."""
+
+
+class ValidationFailedError(DataError):
+    """A critical expectation on a snapshot was not met."""
+
+
+class WeightsError(QuartetError):
+    """Pretrained weights cannot be had, or are not what they should be."""
+
+
+class ServingError(QuartetError):
+    """The model server did not answer, or answered with an error."""
