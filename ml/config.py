@@ -7,14 +7,16 @@ The file is ``quartet.yaml`` in the working folder, or the one that ``QUARTET_CO
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ml.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "FeatureSettings",
@@ -47,9 +49,7 @@ class StoreSettings(_Section):
     """Where everything durable lives: a folder, or a bucket behind the S3 API."""
 
     url: str = Field("var/store", description="a folder, or s3://bucket/prefix")
-    endpoint_url: str | None = Field(
-        None, description="S3 endpoint when it is not AWS, e.g. http://minio:9000"
-    )
+    endpoint_url: str | None = Field(None, description="S3 endpoint when it is not AWS, e.g. http://minio:9000")
     region: str = "us-east-1"
     connect_timeout_seconds: float = Field(5, gt=0)
     read_timeout_seconds: float = Field(60, gt=0)
@@ -94,9 +94,7 @@ class ValidationSettings(_Section):
     min_test_images_per_class: int = Field(1, ge=1, description="critical below")
     max_quarantined_share: Fraction = Field(0.2, description="warning above")
     max_class_share: Fraction = Field(0.9, description="warning when one class has more of the images")
-    min_contrast: float = Field(
-        2.0, ge=0, description="warning below; standard deviation of grey levels, 0-127"
-    )
+    min_contrast: float = Field(2.0, ge=0, description="warning below; standard deviation of grey levels, 0-127")
 
 
 class VariantSettings(_Section):
@@ -191,9 +189,7 @@ class Settings(_Section):
     gate: GateSettings = GateSettings()
     serving: ServingSettings = ServingSettings()
     tracking_uri: str = Field("sqlite:///var/mlflow/mlflow.db", description="MLflow tracking and registry")
-    artifact_uri: str = Field(
-        "var/mlflow/artifacts", description="where MLflow keeps plots; a folder or s3://"
-    )
+    artifact_uri: str = Field("var/mlflow/artifacts", description="where MLflow keeps plots; a folder or s3://")
 
     @field_validator("weights", mode="before")
     @classmethod
@@ -240,9 +236,7 @@ def _read_file(path: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise ConfigError(
-            f"{path} must hold keys and values, not a {type(data).__name__}.", "See quartet.yaml."
-        )
+        raise ConfigError(f"{path} must hold keys and values, not a {type(data).__name__}.", "See quartet.yaml.")
     return data
 
 
@@ -263,9 +257,7 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         current = merged.get(key)
-        merged[key] = (
-            _merge(current, value) if isinstance(current, dict) and isinstance(value, dict) else value
-        )
+        merged[key] = _merge(current, value) if isinstance(current, dict) and isinstance(value, dict) else value
     return merged
 
 
