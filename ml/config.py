@@ -119,7 +119,9 @@ class FeatureSettings(_Section):
 
     batch_size: int = Field(32, ge=1)
     shard_size: int = Field(512, ge=1, description="images in one cached file")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the backbone's arithmetic")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of the backbone's arithmetic; auto takes bfloat16 where the processor has it"
+    )
 
 
 class TrainSettings(_Section):

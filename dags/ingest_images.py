@@ -1,0 +1,79 @@
+"""
+# Ingest images
+
+Takes what is new in the landing zone into the content-addressed store, validates the resulting snapshot with Great
+Expectations, and publishes it. Refused objects go to quarantine with a reason.
+
+| task | does |
+|--|--|
+| `ingest` | reads new objects, decodes, measures and stores them; writes a snapshot that nothing points to yet |
+| `describe` | draws the snapshot's class counts, shares and samples |
+| `validate` | holds the snapshot against the expectations; a critical one that is not met fails the run |
+| `publish_snapshot` | moves the pointer to the snapshot and publishes the asset that starts `retrain` |
+
+With nothing new the run ends after `ingest`, and no training starts.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Metadata, dag, task
+
+from plugins.assets import DEFAULT_ARGS, SNAPSHOT
+
+
+@dag(
+    dag_display_name="Ingest images",
+    schedule=None,
+    default_args=DEFAULT_ARGS,
+    dagrun_timeout=timedelta(hours=6),
+    max_active_runs=1,
+    tags=["quartet", "data"],
+    doc_md=__doc__,
+)
+def ingest_images() -> None:
+    @task(doc_md="Take new objects into the store or into quarantine.")
+    def ingest() -> dict[str, Any]:
+        from datetime import UTC, datetime
+
+        from ml.context import Context
+        from ml.steps import ingest
+
+        return ingest.run(Context.from_environment(), datetime.now(UTC))
+
+    @task.short_circuit(doc_md="End here when nothing new arrived.")
+    def anything_new(arrivals: dict[str, Any]) -> bool:
+        return bool(arrivals["changed"])
+
+    @task(doc_md="Draw the snapshot's class counts, shares and samples.")
+    def describe(arrivals: dict[str, Any]) -> dict[str, str]:
+        from ml.context import Context
+        from ml.steps import describe
+
+        return describe.run(Context.from_environment(), arrivals["snapshot_id"])
+
+    @task(retries=0, doc_md="Hold the snapshot against the expectations. Bad data does not get better by retrying.")
+    def validate(arrivals: dict[str, Any]) -> dict[str, Any]:
+        from ml.context import Context
+        from ml.steps import validate
+
+        return validate.run(Context.from_environment(), arrivals["snapshot_id"])
+
+    @task(outlets=[SNAPSHOT], doc_md="Point to the snapshot and publish the asset that starts `retrain`.")
+    def publish_snapshot(validation: dict[str, Any]) -> Any:
+        from ml.context import Context
+        from ml.steps import publish_snapshot
+
+        published = publish_snapshot.run(Context.from_environment(), validation["snapshot_id"])
+        yield Metadata(SNAPSHOT, extra=published)
+
+    arrivals = ingest()
+    described = describe(arrivals)
+    validation = validate(arrivals)
+    anything_new(arrivals) >> described >> validation
+    publish_snapshot(validation)
+
+
+ingest_images()

@@ -1,0 +1,230 @@
+"""``quartet``: the pipeline's steps by hand, the same functions that the DAGs call."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from ml.config import Settings, load_settings
+from ml.errors import QuartetError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ml.context import Context
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Keeps an image classifier in production: ingest, validate, retrain, gate, promote, serve.",
+)
+console = Console()
+errors = Console(stderr=True)
+
+
+def main() -> None:
+    """Run the command line; an error that a person can mend ends with status 1 and the remedy."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=errors, show_path=False)]
+    )
+    for name in ("alembic", "mlflow", "great_expectations", "botocore", "absl"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        app()
+    except QuartetError as error:
+        errors.print(f"[bold red]{type(error).__name__}:[/] {error.message}", soft_wrap=True, highlight=False)
+        if error.remedy:
+            errors.print(f"[bold]Remedy:[/] {error.remedy}", soft_wrap=True, highlight=False)
+        raise SystemExit(1) from error
+
+
+@app.command()
+def config(schema: Annotated[bool, typer.Option(help="Describe every setting as JSON schema.")] = False) -> None:
+    """Print the settings in force."""
+    if schema:
+        console.print_json(data=Settings.model_json_schema())
+    else:
+        typer.echo(yaml.safe_dump(load_settings().model_dump(mode="json"), sort_keys=False), nl=False)
+
+
+@app.command()
+def phantoms(
+    folder: Annotated[Path, typer.Argument(help="Where to draw them; one folder a class is made in it.")],
+    images_per_class: Annotated[int, typer.Option(min=8)] = 64,
+    seed: int = 0,
+) -> None:
+    """Draw a set of phantom head slices in four classes, some of them deliberately bad."""
+    from ml.phantom import draw_phantoms
+
+    drawn = draw_phantoms(folder, images_per_class, seed)
+    console.print(f"{drawn.good} images, {drawn.duplicates} duplicates and {len(drawn.bad)} bad files in {folder}")
+
+
+@app.command()
+def upload(folder: Annotated[Path, typer.Argument(help="Holds one folder of images a class.")]) -> None:
+    """Bring a folder of labelled images into the landing zone."""
+    from ml.upload import upload_folder
+
+    with console.status("uploading") as status:
+        result = upload_folder(_context().store, folder, lambda done, of: status.update(f"uploading {done} of {of}"))
+    console.print(f"{result.sent} files sent, {result.unchanged} were there already")
+
+
+@app.command()
+def ingest() -> None:
+    """Take in what is new in the landing zone, validate the snapshot and publish it."""
+    from ml.steps import describe, publish_snapshot, validate
+    from ml.steps import ingest as step
+
+    context = _context()
+    arrivals = step.run(context, datetime.now(UTC))
+    if arrivals["changed"]:
+        describe.run(context, arrivals["snapshot_id"])
+        validate.run(context, arrivals["snapshot_id"])
+        publish_snapshot.run(context, arrivals["snapshot_id"])
+    _print("Snapshot", arrivals)
+
+
+@app.command()
+def validate(
+    snapshot_id: Annotated[str | None, typer.Argument(help="The newest published one by default.")] = None,
+) -> None:
+    """Hold a snapshot against the expectations again."""
+    from ml.errors import DataError
+    from ml.snapshots import latest_snapshot_id
+    from ml.steps import validate as step
+
+    context = _context()
+    chosen = snapshot_id or latest_snapshot_id(context.store)
+    if chosen is None:
+        raise DataError("There is no published snapshot.", "Run `quartet ingest`.")
+    _print("Validation", step.run(context, chosen))
+
+
+@app.command()
+def retrain(
+    variant: Annotated[list[str] | None, typer.Option(help="Train this one; repeat for more; all by default.")] = None,
+    snapshot_id: Annotated[str | None, typer.Option(help="The newest published one by default.")] = None,
+) -> None:
+    """Train the variants, measure them, and promote the winner if the gate lets it."""
+    from ml.steps import evaluate, extract, gate, promote, report, split, train
+
+    context = _context()
+    run_id = f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    plan = split.run(context, run_id, snapshot_id, variant)
+    for name in plan["variants"]:
+        train.run(context, extract.run(context, run_id, name))
+    leaderboard = evaluate.run(context, run_id)
+    decision = gate.run(context, run_id)
+    version = promote.run(context, run_id)["version"] if decision["promoted"] else None
+    page = report.run(context, run_id, datetime.now(UTC), version)
+    console.print(leaderboard_table(leaderboard))
+    _print("Decision", {"promoted": decision["promoted"], "reason": decision["reason"], **page})
+
+
+@app.command()
+def promote(run_id: Annotated[str, typer.Argument(help="A run whose winner the gate cleared.")]) -> None:
+    """Publish a cleared run's winner as the next version, and make it the champion."""
+    from ml.steps import promote as step
+
+    _print("Promotion", step.run(_context(), run_id))
+
+
+@app.command()
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="JPEG or PNG images.", exists=True, dir_okay=False)],
+    rest: Annotated[bool, typer.Option(help="Ask by REST instead of gRPC.")] = False,
+) -> None:
+    """Classify images with the model that is served now."""
+    from serving.client import GrpcClient, RestClient
+
+    settings = load_settings()
+    client = (RestClient if rest else GrpcClient).from_settings(settings)
+    with client:
+        answers = client.predict([path.read_bytes() for path in files])
+    table = Table("image", "class", "probability", "version")
+    for path, answer in zip(files, answers, strict=True):
+        version = "" if answer.version is None else str(answer.version)
+        table.add_row(str(path), answer.class_name, f"{max(answer.probabilities):.4f}", version)
+    console.print(table)
+
+
+@app.command()
+def serve() -> None:
+    """Run the local model server, which follows the published versions."""
+    from serving.local import main as run_server
+
+    raise SystemExit(run_server())
+
+
+@app.command()
+def status() -> None:
+    """Show the newest snapshot, the champion, and what the model server serves."""
+    from ml.registry import Registry
+    from ml.snapshots import latest_snapshot_id
+
+    context = _context()
+    champion = Registry(context.settings).champion()
+    _print(
+        "Status",
+        {
+            "store": context.store.url,
+            "snapshot": latest_snapshot_id(context.store) or "none published yet",
+            "champion": f"version {champion.version}, {champion.variant} of {champion.run_id}"
+            if champion
+            else "none yet",
+            "serving": _serving(context.settings),
+        },
+    )
+
+
+def leaderboard_table(evaluation: dict[str, Any]) -> Table:
+    """The candidates of a run, best first."""
+    table = Table("variant", "validation macro F1", "accuracy", "macro F1", "seconds", "weights")
+    for row in evaluation["leaderboard"]:
+        mark = "* " if row["variant"] == evaluation["chosen"] else "  "
+        table.add_row(
+            mark + row["variant"],
+            f"{row['validation_macro_f1']:.4f}",
+            f"{row['accuracy']:.4f}",
+            f"{row['macro_f1']:.4f}",
+            f"{row['seconds']:.1f}",
+            row["weights"],
+        )
+    return table
+
+
+def _context() -> Context:
+    from ml.context import Context
+
+    return Context.from_environment()
+
+
+def _serving(settings: Settings) -> str:
+    from serving.client import RestClient
+
+    from ml.errors import ServingError
+
+    try:
+        with RestClient.from_settings(settings) as client:
+            states = client.status()
+    except ServingError as error:
+        return error.message
+    return ", ".join(f"version {state.version} {state.state}" for state in states)
+
+
+def _print(title: str, values: dict[str, Any]) -> None:
+    table = Table(title=title, title_justify="left", show_header=False)
+    for name, value in values.items():
+        table.add_row(name, str(value))
+    console.print(table)

@@ -1,0 +1,107 @@
+"""The SavedModel that is served: preprocessing, backbone and head in one graph, with named signatures."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from ml.backbones import build_backbone
+from ml.preprocessing import decode_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ml.config import Settings
+
+__all__ = ["assemble_model", "checksums", "export_model", "write_warmup"]
+
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+
+
+def assemble_model(settings: Settings, variant: str, head: keras.Model) -> keras.Model:
+    """Join backbone and head: float32 [N, size, size, 3] in [0, 1] to probabilities and attention.
+
+    In float32 whatever the precision of extraction, since processors without bfloat16 emulate it slowly.
+    """
+    backbone = build_backbone(settings, variant)
+    return keras.Model(backbone.input, head(backbone.output), name="classifier")
+
+
+class _Served(tf.Module):  # type: ignore[misc]
+    def __init__(self, model: keras.Model, size: int, classes: Sequence[str]) -> None:
+        super().__init__(name="classifier")
+        self.model = model
+        self._size = size
+        self._classes = tuple(classes)
+
+    def classify(self, images: Any) -> dict[str, Any]:
+        output = self.model(images, training=False)
+        class_id = tf.argmax(output["probabilities"], axis=1, output_type=tf.int64)
+        return {
+            "probabilities": output["probabilities"],
+            "class_id": class_id,
+            "class_name": tf.gather(tf.constant(self._classes), class_id),
+            "attention": output["attention"],
+        }
+
+    def signatures(self) -> dict[str, Any]:
+        size = self._size
+
+        def from_tensor(images: Any) -> dict[str, Any]:
+            answer = self.classify(images)
+            del answer["attention"]
+            return answer
+
+        def from_bytes(image_bytes: Any) -> dict[str, Any]:
+            return from_tensor(decode_batch(image_bytes, size))
+
+        def explain(image_bytes: Any) -> dict[str, Any]:
+            return self.classify(decode_batch(image_bytes, size))
+
+        encoded = tf.TensorSpec([None], tf.string, name="image_bytes")
+        tensor = tf.TensorSpec([None, size, size, 3], tf.float32, name="images")
+        return {
+            "serving_default": tf.function(from_bytes).get_concrete_function(encoded),
+            "serving_tensor": tf.function(from_tensor).get_concrete_function(tensor),
+            "explain": tf.function(explain).get_concrete_function(encoded),
+        }
+
+
+def export_model(model: keras.Model, size: int, classes: Sequence[str], folder: Path) -> None:
+    """Write a SavedModel.
+
+    Signatures: ``serving_default`` takes ``image_bytes`` (string [N], encoded JPEG or PNG) and ``serving_tensor``
+    takes ``images`` (float32 [N, size, size, 3] in [0, 1]); both return ``probabilities`` float32 [N, C],
+    ``class_id`` int64 [N] and ``class_name`` string [N]. ``explain`` is ``serving_default`` with ``attention``
+    float32 [N, H, W] besides.
+    """
+    served = _Served(model, size, classes)
+    tf.saved_model.save(served, str(folder), signatures=served.signatures())
+
+
+def write_warmup(folder: Path, model_name: str, image: bytes) -> None:
+    """Write one warm-up request: it runs inside the load, so a version that cannot answer is never served."""
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model_name
+    request.model_spec.signature_name = "serving_default"
+    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto([image], dtype=tf.string))
+    log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+    path = folder / WARMUP_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(log.SerializeToString())
+
+
+def checksums(folder: Path) -> str:
+    """A ``SHA256SUMS`` document over every file below a folder, as sha256sum writes it."""
+    lines = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.relative_to(folder).as_posix()}\n")
+    return "".join(lines)

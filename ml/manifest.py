@@ -1,0 +1,130 @@
+"""The two tables of a snapshot: the ledger (one row an object seen) and the manifest (one row an image)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ml.errors import DataError
+
+__all__ = ["LEDGER", "MANIFEST", "TableSchema", "empty", "from_parquet", "snapshot_digest", "to_parquet"]
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """A table's name, columns and key, declared once."""
+
+    name: str
+    columns: pa.Schema
+    key: tuple[str, ...]
+
+
+LEDGER = TableSchema(
+    "ledger",
+    pa.schema(
+        [
+            pa.field("source_key", pa.string(), nullable=False),
+            pa.field("etag", pa.string(), nullable=False),
+            pa.field("bytes", pa.int64(), nullable=False),
+            pa.field("label", pa.string()),
+            pa.field("reason", pa.string()),  # of quarantine; null for an accepted object
+            pa.field("image_id", pa.string()),  # SHA-256 of the bytes
+            pa.field("pixel_id", pa.string()),  # SHA-256 of the decoded RGB pixels; null if it can't be decoded
+            pa.field("uri", pa.string()),  # what training reads
+            pa.field("width", pa.int32()),
+            pa.field("height", pa.int32()),
+            pa.field("channels", pa.int32()),
+            pa.field("format", pa.string()),
+            pa.field("perceptual_hash", pa.string()),
+            pa.field("brightness", pa.float64()),
+            pa.field("contrast", pa.float64()),
+            pa.field("sharpness", pa.float64()),
+            pa.field("ingested_at", _TIME, nullable=False),
+            pa.field("snapshot", pa.string(), nullable=False),  # in which the object arrived
+        ]
+    ),
+    ("source_key", "etag"),
+)
+
+MANIFEST = TableSchema(
+    "manifest",
+    pa.schema(
+        [
+            pa.field("image_id", pa.string(), nullable=False),
+            pa.field("uri", pa.string(), nullable=False),
+            pa.field("source_key", pa.string(), nullable=False),
+            pa.field("label", pa.string(), nullable=False),
+            pa.field("group", pa.string(), nullable=False),
+            pa.field("split", pa.string(), nullable=False),
+            pa.field("width", pa.int32(), nullable=False),
+            pa.field("height", pa.int32(), nullable=False),
+            pa.field("channels", pa.int32(), nullable=False),
+            pa.field("bytes", pa.int64(), nullable=False),
+            pa.field("format", pa.string(), nullable=False),
+            pa.field("perceptual_hash", pa.string(), nullable=False),
+            pa.field("brightness", pa.float64(), nullable=False),
+            pa.field("contrast", pa.float64(), nullable=False),
+            pa.field("sharpness", pa.float64(), nullable=False),
+            pa.field("ingested_at", _TIME, nullable=False),
+            pa.field("snapshot", pa.string(), nullable=False),
+        ]
+    ),
+    ("image_id",),
+)
+
+
+def empty(schema: TableSchema) -> pd.DataFrame:
+    """A table without rows."""
+    return pd.DataFrame(schema.columns.empty_table().to_pandas())
+
+
+def to_parquet(frame: pd.DataFrame, schema: TableSchema) -> bytes:
+    """Encode a table, sorted by its key so that equal tables give equal bytes.
+
+    Raises:
+        DataError: a column is missing or unknown, or a value does not fit its type.
+    """
+    names = schema.columns.names
+    if set(frame.columns) != set(names):
+        odd = sorted(set(frame.columns) ^ set(names))
+        raise DataError(f"The {schema.name} has missing or unknown columns: {', '.join(odd)}.")
+    ordered = frame[names].sort_values(list(schema.key), kind="stable")
+    try:
+        table = pa.Table.from_pandas(ordered, schema=schema.columns, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(f"The {schema.name} does not fit its schema: {error}") from error
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def from_parquet(data: bytes, schema: TableSchema) -> pd.DataFrame:
+    """Decode a table.
+
+    Raises:
+        DataError: the columns are not the schema's.
+    """
+    table = pq.read_table(io.BytesIO(data))
+    if table.schema.names != schema.columns.names:
+        raise DataError(
+            f"The stored {schema.name} has the columns {', '.join(table.schema.names)}.",
+            "It was written by another version of Quartet.",
+        )
+    return pd.DataFrame(table.cast(schema.columns).to_pandas())
+
+
+def snapshot_digest(manifest: pd.DataFrame, ledger: pd.DataFrame) -> str:
+    """SHA-256 (hexadecimal) of what a snapshot says, whenever it was made: its images and the objects seen."""
+    digest = hashlib.sha256()
+    images = manifest.sort_values("image_id")[["image_id", "label", "group", "split"]]
+    objects = ledger.sort_values(["source_key", "etag"])[["source_key", "etag", "reason"]]
+    for frame in (images, objects):
+        digest.update(frame.to_csv(index=False).encode())
+    return digest.hexdigest()

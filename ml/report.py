@@ -1,0 +1,214 @@
+"""Reports: one self-contained HTML page for a run, one for a snapshot.
+
+The pages load nothing: styles are inline and pictures are data URIs, so that they can be mailed, archived and printed.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ml.errors import DataError
+
+__all__ = [
+    "CandidateView",
+    "ClassRow",
+    "DecisionView",
+    "ExpectationView",
+    "Figure",
+    "LeaderboardRow",
+    "QuarantineRow",
+    "RuleView",
+    "RunPage",
+    "SnapshotPage",
+    "SplitCounts",
+    "render_run_report",
+    "render_snapshot_report",
+]
+
+
+class SplitCounts(NamedTuple):
+    """Images of one class in each split."""
+
+    label: str
+    train: int
+    validation: int
+    test: int
+
+
+class QuarantineRow(NamedTuple):
+    """How many objects were refused for a reason."""
+
+    reason: str
+    objects: int
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A PNG with its caption and the text for those who cannot see it."""
+
+    title: str
+    png: bytes
+    alt: str
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """How well one class is found on the test split; scores from 0 to 1."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class LeaderboardRow:
+    """One candidate. ``validation_macro_f1`` chose among them; the others are measured on the test split."""
+
+    variant: str
+    validation_macro_f1: float
+    accuracy: float
+    macro_f1: float
+    seconds: float
+    chosen: bool
+    weights: str
+
+
+@dataclass(frozen=True)
+class RuleView:
+    """One rule of the gate, with what was measured and what it asks for."""
+
+    name: str
+    passed: bool
+    measured: str
+    required: str
+
+
+@dataclass(frozen=True)
+class DecisionView:
+    """What the gate decided. ``version`` is the model server's number, None when nothing was promoted."""
+
+    promoted: bool
+    reason: str
+    rules: tuple[RuleView, ...] = ()
+    version: int | None = None
+
+
+@dataclass(frozen=True)
+class CandidateView:
+    """The details of one candidate."""
+
+    variant: str
+    report: tuple[ClassRow, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """All that the report of a run shows. ``champion`` is the model in production, measured on the same test split."""
+
+    model_name: str
+    run_id: str
+    created_at: datetime
+    snapshot_id: str
+    snapshot_summary: tuple[SplitCounts, ...]
+    leaderboard: tuple[LeaderboardRow, ...]
+    decision: DecisionView
+    champion: LeaderboardRow | None = None
+    candidates: tuple[CandidateView, ...] = ()
+    notices: tuple[str, ...] = ()
+    settings_json: str = "{}"
+
+
+@dataclass(frozen=True)
+class ExpectationView:
+    """One expectation on the snapshot and what was found."""
+
+    expectation: str
+    severity: str
+    passed: bool
+    observed: str
+
+
+@dataclass(frozen=True)
+class SnapshotPage:
+    """All that the report of a snapshot shows."""
+
+    snapshot_id: str
+    parent: str | None
+    created_at: datetime
+    counts: tuple[SplitCounts, ...]
+    quarantine: tuple[QuarantineRow, ...] = ()
+    validation: tuple[ExpectationView, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def render_run_report(page: RunPage) -> str:
+    """The HTML page of a run.
+
+    Raises:
+        DataError: ``created_at`` has no time zone.
+    """
+    return _environment().get_template("run.html.j2").render(page=page)
+
+
+def render_snapshot_report(page: SnapshotPage) -> str:
+    """The HTML page of a snapshot.
+
+    Raises:
+        DataError: ``created_at`` has no time zone.
+    """
+    return _environment().get_template("snapshot.html.j2").render(page=page)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("ml", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "data_uri": _data_uri,
+        "duration": _duration,
+        "number": _number,
+        "score": _score,
+        "utc": _utc,
+    }
+    return environment
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"
+
+
+def _score(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _utc(moment: datetime) -> str:
+    if moment.tzinfo is None:
+        raise DataError(f"The report's time {moment.isoformat()} has no time zone.", "Pass an aware datetime.")
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,120 @@
+"""Snapshots: immutable manifests with their ledger, and the pointer to the newest published one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ml import layout
+from ml.errors import AlreadyExistsError, ConflictError, DataError, NotFoundError
+from ml.manifest import LEDGER, MANIFEST, from_parquet, snapshot_digest, to_parquet
+from ml.sampling import assign_splits
+from ml.storage import dump_json, read_json
+
+if TYPE_CHECKING:
+    from ml.config import SplitSettings
+    from ml.storage import Store
+
+__all__ = ["Snapshot", "build_manifest", "latest_snapshot_id", "load_snapshot", "publish_snapshot", "write_snapshot"]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot read from the store; ``record`` is its ``snapshot.json``."""
+
+    snapshot_id: str
+    manifest: pd.DataFrame
+    ledger: pd.DataFrame
+    record: dict[str, Any]
+
+
+def build_manifest(ledger: pd.DataFrame, parent: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
+    """Derive the manifest from everything seen: one row for each set of identical pixels, the first that arrived.
+
+    Args:
+        ledger: every object seen; rows with a reason are left out.
+        parent: the parent snapshot's manifest, whose splits are kept.
+        settings: shares of the splits.
+    """
+    accepted = ledger[ledger["reason"].isna()].sort_values(["ingested_at", "source_key", "etag"], kind="stable")
+    images = accepted.drop_duplicates("pixel_id").copy()
+    images["group"] = images["pixel_id"].str[:16]
+    known = parent.set_index("group")["split"] if len(parent) else pd.Series(dtype="str")
+    images["split"] = images["group"].map(known)
+    images["split"] = assign_splits(images, settings)
+    return images[MANIFEST.columns.names].reset_index(drop=True)
+
+
+def write_snapshot(
+    store: Store, parent: Snapshot | None, manifest: pd.DataFrame, ledger: pd.DataFrame, counts: dict[str, Any]
+) -> str:
+    """Write a snapshot that nothing points to yet, and return its id.
+
+    The id counts on from the parent's and ends in a digest of what the snapshot says, so that the same arrivals
+    on the same parent give the same id: a step that was killed writes the same files again.
+    """
+    number = int(parent.snapshot_id.split("-")[0]) + 1 if parent else 1
+    snapshot_id = f"{number:06d}-{snapshot_digest(manifest, ledger)[:12]}"
+    manifest = manifest.assign(snapshot=manifest["snapshot"].replace("", snapshot_id))
+    ledger = ledger.assign(snapshot=ledger["snapshot"].replace("", snapshot_id))
+    store.put(layout.snapshot_key(snapshot_id, "ledger.parquet"), to_parquet(ledger, LEDGER))
+    store.put(layout.snapshot_key(snapshot_id, "manifest.parquet"), to_parquet(manifest, MANIFEST))
+    record = {"snapshot_id": snapshot_id, "parent": parent.snapshot_id if parent else None, **counts}
+    store.put(layout.snapshot_key(snapshot_id, "snapshot.json"), dump_json(record))
+    return snapshot_id
+
+
+def load_snapshot(store: Store, snapshot_id: str) -> Snapshot:
+    """Read a snapshot.
+
+    Raises:
+        NotFoundError: there is none of that id.
+    """
+    manifest = from_parquet(store.get(layout.snapshot_key(snapshot_id, "manifest.parquet")), MANIFEST)
+    ledger = from_parquet(store.get(layout.snapshot_key(snapshot_id, "ledger.parquet")), LEDGER)
+    return Snapshot(snapshot_id, manifest, ledger, read_json(store, layout.snapshot_key(snapshot_id, "snapshot.json")))
+
+
+def latest_snapshot_id(store: Store) -> str | None:
+    """The newest published snapshot, or None before the first."""
+    return _pointer(store)[0]
+
+
+def publish_snapshot(store: Store, snapshot_id: str) -> None:
+    """Move ``snapshots/latest.json`` to a snapshot whose parent is the one it points to now.
+
+    Raises:
+        DataError: another snapshot was published since this one was begun.
+    """
+    parent = read_json(store, layout.snapshot_key(snapshot_id, "snapshot.json"))["parent"]
+    pointer = dump_json({"snapshot_id": snapshot_id})
+    current, etag = _pointer(store)
+    if current == snapshot_id:
+        return
+    if current != parent:
+        raise _overtaken(snapshot_id, parent)
+    try:
+        if etag is None:
+            store.put_if_absent(layout.LATEST_SNAPSHOT, pointer)
+        else:
+            store.put_if_match(layout.LATEST_SNAPSHOT, pointer, etag)
+    except (AlreadyExistsError, ConflictError) as error:
+        raise _overtaken(snapshot_id, parent) from error
+
+
+def _pointer(store: Store) -> tuple[str | None, str | None]:
+    try:
+        data, etag = store.get_with_etag(layout.LATEST_SNAPSHOT)
+    except NotFoundError:
+        return None, None
+    return str(json.loads(data)["snapshot_id"]), etag
+
+
+def _overtaken(snapshot_id: str, parent: str | None) -> DataError:
+    return DataError(
+        f"Snapshot {snapshot_id} grew from {parent or 'nothing'}, but another one was published meanwhile.",
+        "Run ingest again: it takes up what this one read.",
+    )

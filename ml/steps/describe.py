@@ -1,0 +1,58 @@
+"""Task ``describe``: the pictures of a snapshot, kept beside it."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from ml import layout
+from ml.plots.eda import class_share_pie, count_plot, sample_grid
+from ml.plots.style import png_bytes
+from ml.snapshots import load_snapshot
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml.context import Context
+    from ml.storage import Store
+
+__all__ = ["FIGURES", "run"]
+
+log = logging.getLogger(__name__)
+
+SAMPLES_PER_CLASS = 6
+#: File name, caption and what it shows to those who cannot see it.
+FIGURES = (
+    ("classes.png", "Images of each class", "Bars: images of each class, by split"),
+    ("shares.png", "Shares of the classes", "Pie chart: share of each class in all images"),
+    ("samples.png", "Samples", "A grid of sample images, one row a class"),
+)
+
+
+def run(context: Context, snapshot_id: str) -> dict[str, str]:
+    """Draw the snapshot's count plot, pie chart and sample grid; returns their URIs by file name."""
+    manifest = load_snapshot(context.store, snapshot_id).manifest
+    figures = (count_plot(manifest), class_share_pie(manifest), sample_grid(_samples(context.store, manifest)))
+    uris = {}
+    for (name, _, _), figure in zip(FIGURES, figures, strict=True):
+        key = layout.snapshot_key(snapshot_id, f"report/{name}")
+        context.store.put(key, png_bytes(figure))
+        uris[name] = context.store.uri(key)
+    log.info("snapshot %s: %d figures, %s", snapshot_id, len(uris), uris)
+    return uris
+
+
+def _samples(store: Store, manifest: pd.DataFrame) -> dict[str, list[np.ndarray]]:
+    """The first images of each class in the order of their digests: as good as random, and always the same."""
+    chosen = manifest.sort_values("image_id").groupby("label").head(SAMPLES_PER_CLASS)
+    return {str(label): [_thumbnail(store.get(uri)) for uri in rows["uri"]] for label, rows in chosen.groupby("label")}
+
+
+def _thumbnail(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        image.thumbnail((256, 256))
+        return np.asarray(image.convert("RGB"))

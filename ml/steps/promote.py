@@ -1,0 +1,122 @@
+"""Task ``promote``: export the winner, publish it as the next version, and make it the champion."""
+
+from __future__ import annotations
+
+import io
+import logging
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ml import layout
+from ml.candidates import Candidate, load_candidate, load_head
+from ml.errors import AlreadyExistsError, DataError
+from ml.registry import Registry
+from ml.steps.split import load_samples
+from ml.storage import dump_json, read_json
+
+if TYPE_CHECKING:
+    from ml.context import Context
+    from ml.storage import Store
+
+__all__ = ["run"]
+
+log = logging.getLogger(__name__)
+
+#: Images asked of the exported model before it is published, and how far it may be from the evaluation: extraction may
+#: run in bfloat16, the export runs in float32.
+CHECKED_IMAGES = 8
+TOLERANCE = 0.05
+
+
+def run(context: Context, run_id: str) -> dict[str, Any]:
+    """Publish the run's winner.
+
+    Every file is written before ``SHA256SUMS``, that before the registry's alias moves: killed anywhere in between,
+    a second run ends the same, with the same version number.
+
+    Returns:
+        ``run_id``, ``variant``, ``version`` and ``uri``.
+
+    Raises:
+        DataError: the gate rejected the run, or the exported model disagrees with the evaluation.
+    """
+    decision = read_json(context.store, layout.run_key(run_id, "decision.json"))
+    if not decision["promoted"]:
+        raise DataError(f"Run {run_id} was not cleared: {decision['reason']}", "Retrain, or change `gate` and retrain.")
+    candidate = load_candidate(context.store, run_id, decision["variant"])
+    registry = Registry(context.settings)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        difference = _export(context, candidate, path)
+        version = registry.register(candidate, context.store.uri(layout.run_key(run_id, candidate.variant, "")))
+        prefix = layout.model_prefix(context.settings.model_name, version)
+        (path / "assets.extra" / "decision.json").write_bytes(dump_json(decision))
+        _publish(context.store, path, prefix)
+    registry.promote(version, decision["reason"])
+    promotion = {
+        "run_id": run_id,
+        "variant": candidate.variant,
+        "version": version,
+        "uri": context.store.uri(prefix),
+    }
+    _record(context, promotion | {"snapshot_id": candidate.snapshot_id, "reason": decision["reason"]})
+    log.info("version %d is published from %s, largest difference %.1e", version, candidate.variant, difference)
+    return promotion
+
+
+def _export(context: Context, candidate: Candidate, path: Path) -> float:
+    from ml.export import assemble_model, export_model, write_warmup
+
+    settings = candidate.restore_settings(context.settings)
+    model = assemble_model(settings, candidate.variant, load_head(context.store, candidate, context.settings))
+    export_model(model, settings.images.size, candidate.classes, path)
+    samples = _test_samples(context.store, candidate)
+    images = [context.store.get(uri) for uri in samples["uri"]]
+    write_warmup(path, context.settings.model_name, images[0])
+    return _check_export(path, images, samples, candidate)
+
+
+def _test_samples(store: Store, candidate: Candidate) -> pd.DataFrame:
+    """The first test images, with the probabilities that evaluation gave them."""
+    key = layout.run_key(candidate.run_id, candidate.variant, "predictions.parquet")
+    predictions = pd.read_parquet(io.BytesIO(store.get(key)))
+    uris = load_samples(store, candidate.run_id)[["image_id", "uri"]]
+    return predictions[predictions["split"] == "test"].head(CHECKED_IMAGES).merge(uris, on="image_id")
+
+
+def _check_export(path: Path, images: list[bytes], samples: pd.DataFrame, candidate: Candidate) -> float:
+    import tensorflow as tf
+
+    answer = tf.saved_model.load(str(path)).signatures["serving_default"](image_bytes=tf.constant(images))
+    evaluated = samples[[f"p_{label}" for label in candidate.classes]].to_numpy(dtype=np.float32)
+    difference = float(np.abs(answer["probabilities"].numpy() - evaluated).max())
+    if difference > TOLERANCE:
+        raise DataError(
+            f"The exported {candidate.variant} differs from its evaluation by {difference:.3f} in probability, "
+            f"more than {TOLERANCE}.",
+            "Set `features.precision: float32` and retrain.",
+        )
+    return difference
+
+
+def _publish(store: Store, folder: Path, prefix: str) -> None:
+    from ml.export import checksums
+
+    sums = checksums(folder)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        store.upload(path, prefix + path.relative_to(folder).as_posix())
+    store.put(f"{prefix}SHA256SUMS", sums.encode())
+
+
+def _record(context: Context, promotion: dict[str, Any]) -> None:
+    """Append to the promotion record; a repeated promotion of a version is the same promotion."""
+    key = f"promotions/{context.settings.model_name}/{promotion['version']:08d}.json"
+    try:
+        context.store.put_if_absent(key, dump_json(promotion | {"at": datetime.now(UTC).isoformat()}))
+    except AlreadyExistsError:
+        log.info("%s was recorded before", key)

@@ -1,0 +1,93 @@
+"""Task ``report``: the run's page."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ml import layout
+from ml.candidates import weights_notice
+from ml.errors import NotFoundError
+from ml.report import (
+    CandidateView,
+    ClassRow,
+    DecisionView,
+    Figure,
+    LeaderboardRow,
+    RuleView,
+    RunPage,
+    render_run_report,
+)
+from ml.snapshots import load_snapshot
+from ml.steps.evaluate import FIGURES
+from ml.steps.split import load_plan
+from ml.steps.validate import split_counts
+from ml.storage import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from ml.context import Context
+    from ml.storage import Store
+
+__all__ = ["run"]
+
+log = logging.getLogger(__name__)
+
+
+def run(context: Context, run_id: str, now: datetime, version: int | None = None) -> dict[str, Any]:
+    """Write the run's self-contained HTML page.
+
+    Args:
+        context: settings and store.
+        run_id: of an evaluated and gated run.
+        now: the page's date.
+        version: that was promoted, None when the gate rejected the winner.
+    """
+    store, plan = context.store, load_plan(context.store, run_id)
+    evaluation = read_json(store, layout.run_key(run_id, "evaluation.json"))
+    decision = read_json(store, layout.run_key(run_id, "decision.json"))
+    notice = weights_notice(context.settings)
+    champion = evaluation["champion"]
+    page = RunPage(
+        model_name=context.settings.model_name,
+        run_id=run_id,
+        created_at=now,
+        snapshot_id=plan["snapshot_id"],
+        snapshot_summary=split_counts(load_snapshot(store, plan["snapshot_id"]).manifest, tuple(plan["classes"])),
+        leaderboard=tuple(_row(row, evaluation["chosen"]) for row in evaluation["leaderboard"]),
+        decision=DecisionView(
+            decision["promoted"], decision["reason"], tuple(RuleView(**rule) for rule in decision["rules"]), version
+        ),
+        champion=_row(champion, "") if champion else None,
+        candidates=tuple(_candidate(store, run_id, row) for row in evaluation["leaderboard"]),
+        notices=(notice,) if notice else (),
+        settings_json=context.settings.model_dump_json(indent=2),
+    )
+    key = layout.run_key(run_id, "report.html")
+    store.put(key, render_run_report(page).encode())
+    log.info("run %s: %s", run_id, store.uri(key))
+    return {"run_id": run_id, "report": store.uri(key), "promoted": decision["promoted"], "version": version}
+
+
+def _row(row: Mapping[str, Any], chosen: str) -> LeaderboardRow:
+    return LeaderboardRow(
+        variant=row["variant"],
+        validation_macro_f1=row["validation_macro_f1"],
+        accuracy=row["accuracy"],
+        macro_f1=row["macro_f1"],
+        seconds=row["seconds"],
+        chosen=row["variant"] == chosen,
+        weights=row["weights"],
+    )
+
+
+def _candidate(store: Store, run_id: str, row: Mapping[str, Any]) -> CandidateView:
+    figures = []
+    for name, title, alt in FIGURES:
+        try:
+            figures.append(Figure(title, store.get(layout.run_key(run_id, row["variant"], name)), alt))
+        except NotFoundError:
+            log.warning("run %s: %s has no %s", run_id, row["variant"], name)
+    return CandidateView(row["variant"], tuple(ClassRow(**line) for line in row["metrics"]["report"]), tuple(figures))

@@ -1,0 +1,107 @@
+"""Task ``split``: lay down what a run trains on, from the splits that the snapshot carries."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ml import layout
+from ml.errors import DataError
+from ml.sampling import SPLITS, oversample
+from ml.snapshots import latest_snapshot_id, load_snapshot
+from ml.steps.validate import classes_of
+from ml.storage import dump_json, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ml.context import Context
+    from ml.storage import Store
+
+__all__ = ["load_plan", "load_samples", "run"]
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    context: Context, run_id: str, snapshot_id: str | None = None, variants: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Write the run's plan and its samples.
+
+    Each image was given its split when it arrived; what is decided here is only how often an epoch sees a training
+    image (``repeats``: oversampling touches nothing else).
+
+    Args:
+        context: settings and store.
+        run_id: names everything the run writes.
+        snapshot_id: the newest published one by default.
+        variants: names of the variants to train, all by default.
+
+    Returns:
+        ``run_id``, ``snapshot_id``, ``classes``, ``variants`` and ``images`` by split.
+
+    Raises:
+        DataError: there is no snapshot, or a class has no image in a split.
+    """
+    snapshot_id = snapshot_id or latest_snapshot_id(context.store)
+    if snapshot_id is None:
+        raise DataError("There is no published snapshot.", "Upload images and run `ingest_images`.")
+    manifest = load_snapshot(context.store, snapshot_id).manifest
+    classes = classes_of(manifest, context.settings)
+    _check(manifest, classes, snapshot_id)
+    samples = _samples(manifest, classes, context)
+    buffer = io.BytesIO()
+    samples.to_parquet(buffer, index=False)
+    context.store.put(layout.run_key(run_id, "samples.parquet"), buffer.getvalue())
+    plan = {
+        "run_id": run_id,
+        "snapshot_id": snapshot_id,
+        "classes": list(classes),
+        "variants": list(variants or context.settings.variants),
+        "images": {split: int((samples["split"] == split).sum()) for split in SPLITS},
+    }
+    context.store.put(layout.run_key(run_id, "plan.json"), dump_json(plan))
+    seen = int(samples["repeats"][samples["split"] == "train"].sum())
+    log.info("run %s: snapshot %s, %s, %d images an epoch", run_id, snapshot_id, plan["images"], seen)
+    return plan
+
+
+def load_plan(store: Store, run_id: str) -> dict[str, Any]:
+    """What :func:`run` returned."""
+    return dict(read_json(store, layout.run_key(run_id, "plan.json")))
+
+
+def load_samples(store: Store, run_id: str) -> pd.DataFrame:
+    """The run's images: image_id, uri, label (int, index into the classes), split and repeats."""
+    return pd.read_parquet(io.BytesIO(store.get(layout.run_key(run_id, "samples.parquet"))))
+
+
+def _check(manifest: pd.DataFrame, classes: tuple[str, ...], snapshot_id: str) -> None:
+    if len(classes) < 2:
+        raise DataError(
+            f"Snapshot {snapshot_id} has the single class {', '.join(classes)}.", "A classifier needs two or more."
+        )
+    table = pd.crosstab(manifest["label"], manifest["split"])
+    table = table.reindex(index=list(classes), columns=list(SPLITS), fill_value=0)
+    empty = [f"{label} has none in {split}" for label in table.index for split in SPLITS if not table.loc[label, split]]
+    if empty:
+        raise DataError(
+            f"Snapshot {snapshot_id} cannot be trained on: {'; '.join(empty)}.", "Upload more images of these classes."
+        )
+
+
+def _samples(manifest: pd.DataFrame, classes: tuple[str, ...], context: Context) -> pd.DataFrame:
+    known = manifest[manifest["label"].isin(classes)].sort_values("image_id")
+    samples = known[["image_id", "uri", "split"]].reset_index(drop=True)
+    samples["label"] = known["label"].map(classes.index).to_numpy(dtype=np.int64)
+    samples["repeats"] = 1
+    training = np.flatnonzero(samples["split"] == "train")
+    train = context.settings.train
+    drawn = oversample(samples["label"].to_numpy()[training], train.oversample, train.seed)
+    repeats = samples["repeats"].to_numpy(copy=True)
+    repeats[training] = np.bincount(drawn, minlength=len(training))
+    return samples.assign(repeats=repeats)

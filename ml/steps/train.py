@@ -1,0 +1,109 @@
+"""Task ``train``, once a variant: train the attention head on the cached feature maps."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml import layout
+from ml.candidates import DECISIVE, Candidate, store_candidate
+from ml.features import FeatureReader
+from ml.registry import Registry
+from ml.steps.split import load_plan, load_samples
+from ml.training import LabelledImages, train_head
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from ml.context import Context
+
+__all__ = ["run"]
+
+log = logging.getLogger(__name__)
+
+
+def run(context: Context, features: Mapping[str, Any]) -> dict[str, Any]:
+    """Train one head.
+
+    Args:
+        context: settings and store.
+        features: what ``extract`` returned.
+
+    Returns:
+        ``run_id``, ``variant``, ``epochs``, ``best_epoch``, ``val_loss`` and ``seconds`` (training alone).
+    """
+    run_id, variant = str(features["run_id"]), str(features["variant"])
+    settings, plan = context.settings, load_plan(context.store, run_id)
+    samples = load_samples(context.store, run_id)
+    reader = FeatureReader(
+        context.store, layout.features_prefix(variant, features["fingerprint"]), settings.store.cache_dir
+    )
+    registry = Registry(settings)
+    parameters = settings.train.model_dump() | settings.variants[variant].model_dump()
+    tracked = registry.start_run(run_id, variant, parameters | {"weights": settings.weights.source})
+    trained = train_head(
+        reader,
+        _training(samples),
+        _labelled(samples[samples["split"] == "validation"]),
+        len(plan["classes"]),
+        settings.train,
+        lambda epoch, metrics: _log_epoch(registry, tracked, variant, epoch, metrics),
+    )
+    candidate = Candidate(
+        run_id=run_id,
+        variant=variant,
+        snapshot_id=plan["snapshot_id"],
+        classes=tuple(plan["classes"]),
+        fingerprint=features["fingerprint"],
+        feature_shape=reader.shape(),
+        weights_digest=features["weights_digest"],
+        precision=features["precision"],
+        settings=_decisive(context, features["precision"]),
+        best_epoch=trained.best_epoch,
+        seconds=features["seconds"] + trained.seconds,
+        mlflow_run_id=tracked,
+    )
+    context.store.put(layout.run_key(run_id, variant, "history.parquet"), _parquet(trained.history))
+    store_candidate(context.store, candidate, trained.head)
+    epochs = len(trained.history)
+    log.info("%s: %d epochs in %.1f s, best %d", variant, epochs, trained.seconds, trained.best_epoch)
+    return {
+        "run_id": run_id,
+        "variant": variant,
+        "epochs": epochs,
+        "best_epoch": trained.best_epoch,
+        "val_loss": float(trained.history["val_loss"].min()),
+        "seconds": trained.seconds,
+    }
+
+
+def _training(samples: pd.DataFrame) -> LabelledImages:
+    rows = samples[samples["split"] == "train"]
+    return _labelled(rows.loc[rows.index.repeat(rows["repeats"])])
+
+
+def _labelled(rows: pd.DataFrame) -> LabelledImages:
+    return LabelledImages(rows["image_id"].tolist(), rows["label"].to_numpy(dtype=np.int64))
+
+
+def _log_epoch(registry: Registry, tracked: str, variant: str, epoch: int, metrics: Mapping[str, float]) -> None:
+    log.info("%s: epoch %d, %s", variant, epoch, ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+    registry.log_metrics(tracked, metrics, epoch)
+
+
+def _decisive(context: Context, precision: str) -> dict[str, Any]:
+    sections = context.settings.model_dump(mode="json", include=set(DECISIVE))
+    # What `auto` meant on this machine is part of what the candidate is.
+    sections["features"]["precision"] = precision
+    return sections
+
+
+def _parquet(history: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    history.to_parquet(buffer, index=False)
+    return buffer.getvalue()

@@ -1,0 +1,102 @@
+"""Task ``validate``: hold the snapshot against the expectations, and write its page."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ml import layout
+from ml.errors import NotFoundError, ValidationFailedError
+from ml.quality import check_manifest
+from ml.report import ExpectationView, Figure, QuarantineRow, SnapshotPage, SplitCounts, render_snapshot_report
+from ml.sampling import SPLITS
+from ml.snapshots import load_snapshot
+from ml.steps.describe import FIGURES
+from ml.storage import dump_json
+
+if TYPE_CHECKING:
+    from ml.config import Settings
+    from ml.context import Context
+    from ml.quality import CheckResult
+    from ml.snapshots import Snapshot
+    from ml.storage import Store
+
+__all__ = ["classes_of", "run", "split_counts"]
+
+log = logging.getLogger(__name__)
+
+
+def run(context: Context, snapshot_id: str) -> dict[str, Any]:
+    """Validate a snapshot.
+
+    Returns:
+        ``snapshot_id``, ``checks``, ``warnings`` (the expectations not met that only warn) and ``report`` (a URI).
+
+    Raises:
+        ValidationFailedError: a critical expectation is not met; the page is written all the same.
+    """
+    snapshot = load_snapshot(context.store, snapshot_id)
+    classes = classes_of(snapshot.manifest, context.settings)
+    share = snapshot.record["quarantined"] / snapshot.record["seen"]
+    results = check_manifest(snapshot.manifest, classes, share, context.settings)
+    report = _write_report(context.store, snapshot, classes, results)
+    failed = [result for result in results if not result.passed and result.severity == "critical"]
+    warnings = [result for result in results if not result.passed and result.severity != "critical"]
+    for warning in warnings:
+        log.warning("snapshot %s: %s: %s", snapshot_id, warning.expectation, warning.observed)
+    if failed:
+        raise ValidationFailedError(
+            f"Snapshot {snapshot_id} does not meet {len(failed)} critical expectation(s): "
+            + "; ".join(f"{result.expectation} ({result.observed})" for result in failed),
+            f"See {report}; add or mend images in the landing zone, or change `validation` or `classes`.",
+        )
+    log.info("snapshot %s: %d checks, %d warnings, %s", snapshot_id, len(results), len(warnings), report)
+    return {
+        "snapshot_id": snapshot_id,
+        "checks": len(results),
+        "warnings": [warning.expectation for warning in warnings],
+        "report": report,
+    }
+
+
+def classes_of(manifest: pd.DataFrame, settings: Settings) -> tuple[str, ...]:
+    """The labels in the order of the model's outputs: declared, or those found, sorted."""
+    return tuple(sorted(manifest["label"].unique())) if settings.classes == "discover" else tuple(settings.classes)
+
+
+def split_counts(manifest: pd.DataFrame, classes: tuple[str, ...]) -> tuple[SplitCounts, ...]:
+    """Images of each class in each split."""
+    table = pd.crosstab(manifest["label"], manifest["split"])
+    table = table.reindex(index=list(classes), columns=list(SPLITS), fill_value=0)
+    return tuple(SplitCounts(str(label), *(int(count) for count in row)) for label, row in table.iterrows())
+
+
+def _write_report(store: Store, snapshot: Snapshot, classes: tuple[str, ...], results: list[CheckResult]) -> str:
+    prefix = layout.snapshot_key(snapshot.snapshot_id, "report/")
+    store.put(f"{prefix}validation.json", dump_json([result.to_dict() for result in results]))
+    page = SnapshotPage(
+        snapshot_id=snapshot.snapshot_id,
+        parent=snapshot.record["parent"],
+        created_at=datetime.fromisoformat(snapshot.record["created_at"]),
+        counts=split_counts(snapshot.manifest, classes),
+        quarantine=tuple(QuarantineRow(*item) for item in snapshot.record["quarantined_by_reason"].items()),
+        validation=tuple(
+            ExpectationView(result.expectation, result.severity, result.passed, result.observed) for result in results
+        ),
+        figures=_figures(store, prefix),
+    )
+    store.put(f"{prefix}index.html", render_snapshot_report(page).encode())
+    return store.uri(f"{prefix}index.html")
+
+
+def _figures(store: Store, prefix: str) -> tuple[Figure, ...]:
+    figures = []
+    for name, title, alt in FIGURES:
+        try:
+            figures.append(Figure(title, store.get(f"{prefix}{name}"), alt))
+        except NotFoundError:
+            log.warning("%s has no %s: `describe` has not run", prefix, name)
+    return tuple(figures)

@@ -1,0 +1,23 @@
+"""The assets that connect the DAGs, and the defaults all DAGs share."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset
+
+__all__ = ["CHAMPION", "DEFAULT_ARGS", "SNAPSHOT"]
+
+#: A validated, immutable data set; each event carries its id and counts.
+SNAPSHOT = Asset(name="snapshot", uri="quartet://snapshots/latest", group="quartet")
+#: The model in production; each event carries its version.
+CHAMPION = Asset(name="champion", uri="quartet://models/champion", group="quartet")
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "quartet",
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": True,
+    "execution_timeout": timedelta(hours=2),
+}
