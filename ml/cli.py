@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,8 +17,6 @@ from ml.config import Settings, load_settings
 from ml.errors import QuartetError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ml.context import Context
 
 __all__ = ["app", "main"]
@@ -67,7 +66,7 @@ def phantoms(
     from ml.phantom import draw_phantoms
 
     drawn = draw_phantoms(folder, images_per_class, seed)
-    console.print(f"{drawn.good} images, {drawn.duplicates} duplicates and {len(drawn.bad)} bad files in {folder}")
+    console.print(f"{drawn.good} images, {len(drawn.duplicates)} duplicates and {len(drawn.bad)} bad files in {folder}")
 
 
 @app.command()

@@ -22,12 +22,17 @@ __all__ = ["assemble_model", "checksums", "export_model", "write_warmup"]
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 
-def assemble_model(settings: Settings, variant: str, head: keras.Model) -> keras.Model:
+def assemble_model(settings: Settings, variant: str, head: keras.Model, precision: str) -> keras.Model:
     """Join backbone and head: float32 [N, size, size, 3] in [0, 1] to probabilities and attention.
 
-    In float32 whatever the precision of extraction, since processors without bfloat16 emulate it slowly.
+    Args:
+        settings: as the candidate was trained with.
+        variant: the candidate's.
+        head: its trained head.
+        precision: of the backbone's arithmetic, the one its features were extracted in: a head is no better than the
+            features it gets, and rounding moves those of a deep network.
     """
-    backbone = build_backbone(settings, variant)
+    backbone = build_backbone(settings, variant, precision)
     return keras.Model(backbone.input, head(backbone.output), name="classifier")
 
 

@@ -126,11 +126,11 @@ class _Head:
     """A grid of head coordinates, float32 [H, W] each, with the slice's random pose and shape."""
 
     def __init__(self, generator: np.random.Generator, height: int, width: int) -> None:
-        half_length = min(height, width * 1.15) * generator.uniform(0.38, 0.46)
+        half_length = min(height, width * 1.15) * generator.uniform(0.42, 0.46)
         half_width = half_length * generator.uniform(0.76, 0.9)
-        angle = generator.uniform(-0.35, 0.35)
-        x = np.arange(width, dtype=np.float32) - width * (0.5 + generator.uniform(-0.035, 0.035))
-        y = np.arange(height, dtype=np.float32) - height * (0.5 + generator.uniform(-0.035, 0.035))
+        angle = generator.uniform(-0.15, 0.15)
+        x = np.arange(width, dtype=np.float32) - width * (0.5 + generator.uniform(-0.02, 0.02))
+        y = np.arange(height, dtype=np.float32) - height * (0.5 + generator.uniform(-0.02, 0.02))
         cosine, sine = math.cos(angle), math.sin(angle)
         across = (cosine * x[None, :] + sine * y[:, None]) / half_width
         self.v: Plane = (cosine * y[:, None] - sine * x[None, :]) / half_length
@@ -165,7 +165,7 @@ class _Lesion:
 def _glioma(head: _Head, generator: np.random.Generator) -> _Lesion:
     side = generator.choice((-1, 1))
     u, v = float(side * generator.uniform(0.34, 0.44)), float(generator.uniform(-0.38, 0.38))
-    size = generator.uniform(0.2, 0.3)
+    size = generator.uniform(0.24, 0.32)
     stretch = generator.uniform(0.8, 1.25)
     distance = head.distance(u, v, size * stretch, size / stretch) + 0.24 * _noise(generator, head.shape, 0.07)
     inside = _below(head.radius, _BRAIN - 0.01, 0.02)
@@ -180,7 +180,7 @@ def _glioma(head: _Head, generator: np.random.Generator) -> _Lesion:
 
 
 def _meningioma(head: _Head, generator: np.random.Generator) -> _Lesion:
-    size = generator.uniform(0.13, 0.21)
+    size = generator.uniform(0.18, 0.27)
     turn = generator.uniform(-np.pi, np.pi)
     reach = _DURA - size * generator.uniform(0.72, 0.9)
     u, v = float(reach * np.cos(turn)), float(reach * np.sin(turn))
@@ -196,7 +196,7 @@ def _meningioma(head: _Head, generator: np.random.Generator) -> _Lesion:
 
 def _pituitary(head: _Head, generator: np.random.Generator) -> _Lesion:
     u, v = float(generator.normal(0, 0.012)), float(generator.uniform(0.24, 0.36))
-    size = generator.uniform(0.075, 0.115)
+    size = generator.uniform(0.12, 0.16)
     distance = head.distance(u, v, size * generator.uniform(0.85, 1.2), size)
     distance += 0.05 * _noise(generator, head.shape, 0.05)
     cistern = 0.85 * _below(distance, 1.3, 0.25)
@@ -301,7 +301,7 @@ def _acquire(canvas: Plane, generator: np.random.Generator) -> Pixels:
     sigma = generator.uniform(0.012, 0.035)
     real = shaded + sigma * generator.standard_normal(canvas.shape, np.float32)
     magnitude: Plane = np.hypot(real, sigma * generator.standard_normal(canvas.shape, np.float32))
-    window = generator.uniform(0.85, 1.1)
+    window = generator.uniform(0.92, 1.05)
     levels: Plane = np.clip(255 * window * magnitude ** generator.uniform(0.9, 1.15), 0, 255)
     return levels.astype(np.uint8)
 
