@@ -1,0 +1,148 @@
+"""What every store does, and the few helpers that need no back end."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ml.errors import InvalidKeyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+__all__ = ["ObjectInfo", "Store", "dump_json", "read_json", "replacing", "sync", "validate_key"]
+
+MAX_KEY_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """An object as a listing shows it; ``size`` in bytes, ``last_modified`` in UTC."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: datetime
+
+
+class Store(Protocol):
+    """An object store with atomic writes, conditional writes and ordered listings.
+
+    Every method may raise :class:`ml.errors.StoreError` when the store refuses or does not answer, and
+    :class:`ml.errors.InvalidKeyError` for a key that no store represents. Instances may be shared by threads.
+    """
+
+    @property
+    def url(self) -> str:
+        """Address of the store."""
+
+    def uri(self, key: str) -> str:
+        """Address of an object, whether it exists or not."""
+
+    def get(self, key: str) -> bytes:
+        """Read an object; NotFoundError when there is none."""
+
+    def get_with_etag(self, key: str) -> tuple[bytes, str]:
+        """Read an object and the etag of exactly these bytes."""
+
+    def put(self, key: str, data: bytes) -> str:
+        """Write an object whole, replacing any; returns its etag."""
+
+    def put_if_absent(self, key: str, data: bytes) -> str:
+        """Create an object; AlreadyExistsError when there is one.
+
+        A create whose answer was lost on the way is sent again and then finds its own object: to the caller that is
+        AlreadyExistsError too, so a caller that must know whether it won names its writes by their content.
+        """
+
+    def put_if_match(self, key: str, data: bytes, etag: str) -> str:
+        """Replace an object that still has the etag; ConflictError when it changed or is gone."""
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Describe an object, None when there is none."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Describe the objects whose keys begin with a prefix, in the byte order of their keys, page by page."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; removing what is not there is no error."""
+
+    def upload(self, path: Path, key: str) -> None:
+        """Write a file of any size as an object."""
+
+    def download(self, key: str, path: Path) -> None:
+        """Write an object to a file, which appears whole or not at all."""
+
+    def materialize(self, key: str, directory: Path) -> Path:
+        """A local file with the object's bytes, to be memory-mapped and never written.
+
+        Args:
+            key: of an object that does not change.
+            directory: keeps the copy, when the store has to make one.
+        """
+
+
+def validate_key(key: str) -> None:
+    """Refuse keys that some store cannot represent.
+
+    Raises:
+        InvalidKeyError: empty, too long, not UTF-8, with control characters, or with an empty, ``.`` or ``..`` part.
+    """
+    problem = _problem(key)
+    if problem:
+        raise InvalidKeyError(f"The key {key!r} {problem}.", "Rename the object.")
+
+
+def _problem(key: str) -> str | None:
+    if not key:
+        return "is empty"
+    try:
+        encoded = key.encode("utf-8")
+    except UnicodeEncodeError:
+        return "cannot be written as UTF-8"
+    if len(encoded) > MAX_KEY_BYTES:
+        return f"has {len(encoded)} bytes, more than {MAX_KEY_BYTES}"
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in key):
+        return "has a control character"
+    if any(part in {"", ".", ".."} for part in key.split("/")):
+        return "has an empty, '.' or '..' part"
+    return None
+
+
+def dump_json(value: Any) -> bytes:
+    """Encode a document so that equal values give equal bytes; NaN is refused."""
+    return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def read_json(store: Store, key: str) -> Any:
+    """Read a JSON document."""
+    return json.loads(store.get(key))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write, and move it to ``path`` in one step when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
