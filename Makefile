@@ -1,0 +1,65 @@
+# Quartet's tasks, for people and for CI. `make` lists them.
+
+PYTHON_ENV := .venv/bin/python
+SYNCED := .venv/.synced
+DATA ?=
+
+# The recipes use all cores by themselves, and some must not overlap.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up status down logs test test-quick lint format bench clean clean-all
+
+help: ## List the tasks
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+$(SYNCED): uv.lock pyproject.toml
+	@PYTHON="$(PYTHON)" sh infra/local/setup.sh
+
+setup: $(SYNCED) ## Make .venv from uv.lock, if it is not up to date; PYTHON=... picks the interpreter
+
+demo: $(SYNCED) ## Run the pipeline through Airflow and classify images with the result; DATA=folder for your own
+	@$(PYTHON_ENV) -m infra.local demo $(if $(DATA),--data "$(DATA)")
+
+up: $(SYNCED) ## Start Airflow and the model server on this machine
+	@$(PYTHON_ENV) -m infra.local up
+
+# These three act on what runs: they must not change the environment under it.
+status: ## Show what runs, and where
+	@test -x $(PYTHON_ENV) || { echo "Nothing is set up here; make setup does it."; exit 1; }
+	@$(PYTHON_ENV) -m infra.local status
+
+down: ## Stop what `make up` started
+	@test -x $(PYTHON_ENV) || { echo "Nothing is set up here; make setup does it."; exit 1; }
+	@$(PYTHON_ENV) -m infra.local down
+
+logs: ## Show the last lines that each component printed
+	@test -x $(PYTHON_ENV) || { echo "Nothing is set up here; make setup does it."; exit 1; }
+	@$(PYTHON_ENV) -m infra.local logs
+
+test: $(SYNCED) ## Run all tests
+	$(PYTHON_ENV) -m pytest
+
+test-quick: $(SYNCED) ## Run the tests that take seconds
+	$(PYTHON_ENV) -m pytest -m "not slow"
+
+lint: $(SYNCED) ## Check style and types
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check --select AIR --preview dags plugins
+	.venv/bin/mypy
+
+format: $(SYNCED) ## Put imports and layout in order
+	.venv/bin/ruff check --select I --fix
+	.venv/bin/ruff format
+
+bench: $(SYNCED) ## Measure what bench/ measures
+	$(PYTHON_ENV) -m bench
+
+clean: ## Stop the stack and remove var: images, models, Airflow's database
+	@if [ -x $(PYTHON_ENV) ]; then $(PYTHON_ENV) -m infra.local down; \
+	elif ls var/run/*.json >/dev/null 2>&1; then \
+		echo "var/run names processes that may still run; make setup first, to stop them."; exit 1; fi
+	rm -rf var
+
+clean-all: clean ## Remove .venv and the tools' caches as well
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
