@@ -34,6 +34,8 @@ from plugins.assets import DEFAULT_ARGS, SNAPSHOT
     doc_md=__doc__,
 )
 def ingest_images() -> None:
+    """Take in, describe, validate, publish."""
+
     @task(doc_md="Take new objects into the store or into quarantine.")
     def ingest() -> dict[str, Any]:
         from datetime import UTC, datetime
@@ -69,9 +71,9 @@ def ingest_images() -> None:
         published = publish_snapshot.run(Context.from_environment(), validation["snapshot_id"])
         yield Metadata(SNAPSHOT, extra=published)
 
-    arrivals = ingest()
+    arrivals: Any = ingest()
     described = describe(arrivals)
-    validation = validate(arrivals)
+    validation: Any = validate(arrivals)
     anything_new(arrivals) >> described >> validation
     publish_snapshot(validation)
 

@@ -51,14 +51,16 @@ from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
     },
 )
 def retrain() -> None:
-    @task(multiple_outputs=True, doc_md="Lay down what the run trains on.")
-    def split() -> dict[str, Any]:
+    """Train, measure, gate, promote."""
+
+    @task(doc_md="Lay down what the run trains on; returns the variants.")
+    def split(run_id: str) -> list[str]:
         from ml.context import Context
         from ml.steps import split
 
-        context = get_current_context()
-        params = context["params"]
-        return split.run(Context.from_environment(), context["run_id"], params["snapshot_id"], params["variants"])
+        params = get_current_context()["params"]
+        plan = split.run(Context.from_environment(), run_id, params["snapshot_id"], params["variants"])
+        return list(plan["variants"])
 
     @task(queue="gpu", pool="gpu", map_index_template="{{ variant }}", doc_md="Extract missing feature maps.")
     def extract(run_id: str, variant: str) -> dict[str, Any]:
@@ -78,7 +80,8 @@ def retrain() -> None:
 
     @task_group
     def candidate(run_id: str, variant: str) -> None:
-        train(extract(run_id, variant))
+        features: Any = extract(run_id, variant)
+        train(features)
 
     @task(queue="gpu", pool="gpu", doc_md="Measure the candidates and the champion on the same test images.")
     def evaluate(run_id: str) -> str:
@@ -115,12 +118,12 @@ def retrain() -> None:
 
         return report.run(Context.from_environment(), run_id, datetime.now(UTC), version)
 
-    plan = split()
-    run_id = plan["run_id"]
-    trained = candidate.partial(run_id=run_id).expand(variant=plan["variants"])
-    decision = gate(run_id)
-    trained >> evaluate(run_id) >> decision
-    report(run_id, promote(run_id, decision["promoted"], decision["reason"]))
+    # Everything a run writes lies under its id, so tasks hand on references to it and nothing larger.
+    run_id = "{{ run_id }}"
+    decision: Any = gate(run_id)
+    candidate.partial(run_id=run_id).expand(variant=split(run_id)) >> evaluate(run_id) >> decision
+    version: Any = promote(run_id, decision["promoted"], decision["reason"])
+    report(run_id, version)
 
 
 retrain()

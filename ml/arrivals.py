@@ -53,11 +53,13 @@ def take_object(context: Context, info: ObjectInfo, now: datetime) -> dict[str, 
     return row | _describe(image) | {"uri": _store_image(context.store, image, data)}
 
 
-def quarantine_conflict(context: Context, row: dict[str, Any]) -> None:
+def quarantine_conflict(store: Store, source_key: str, image_id: str, uri: str, label: str) -> None:
     """Copy an accepted image to quarantine because the same pixels came under another label too."""
-    data = context.store.get(layout.image_key(row["image_id"], row["uri"].rsplit("/", 1)[1].split(".", 1)[1]))
-    refusal = RefusedImageError("label_conflict", f"these pixels came as '{row['label']}' and under another label")
-    _quarantine(context.store, row["source_key"], data, refusal)
+    # The original, whose name begins that of the canonical PNG that training may read instead.
+    ending = uri.rsplit("/", 1)[1].split(".")[1]
+    data = store.get(layout.image_key(image_id, ending))
+    refusal = RefusedImageError("label_conflict", f"these pixels came as '{label}' and under another label")
+    _quarantine(store, source_key, data, refusal)
 
 
 def _label(context: Context, key: str) -> str:

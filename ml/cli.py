@@ -210,9 +210,8 @@ def _context() -> Context:
 
 
 def _serving(settings: Settings) -> str:
-    from serving.client import RestClient
-
     from ml.errors import ServingError
+    from serving.client import RestClient
 
     try:
         with RestClient.from_settings(settings) as client:

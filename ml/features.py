@@ -20,10 +20,12 @@ from ml.storage import dump_json, read_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import pandas as pd
+
     from ml.config import Settings
     from ml.storage import Store
 
-__all__ = ["FeatureReader", "ImageSource", "extract_missing", "features_fingerprint"]
+__all__ = ["FeatureReader", "ImageSource", "extract_missing", "features_fingerprint", "image_sources"]
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,12 @@ class ImageSource:
 
     image_id: str
     uri: str
+
+
+def image_sources(samples: pd.DataFrame) -> list[ImageSource]:
+    """The images that a table names in its columns image_id and uri, in its order."""
+    pairs = zip(samples["image_id"], samples["uri"], strict=True)
+    return [ImageSource(str(image_id), str(uri)) for image_id, uri in pairs]
 
 
 def features_fingerprint(settings: Settings, variant: str, weights: str, precision: str) -> str:

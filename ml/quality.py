@@ -150,8 +150,9 @@ def _read(result: Any, index: str) -> CheckResult:
     arguments = {key: value for key, value in config.kwargs.items() if key not in {"batch_id", "column"}}
     column = config.kwargs.get("column", "")
     unexpected = result.result.get("partial_unexpected_index_list") or []
+    asked = config.type.removeprefix("expect_column_").replace("_", " ")
     return CheckResult(
-        expectation=f"{column}: {config.type.removeprefix('expect_column_').replace('_', ' ')} {_words(arguments)}".strip(),
+        expectation=f"{column}: {asked} {_words(arguments)}".strip(),
         severity=str(getattr(config.severity, "value", config.severity)),
         passed=bool(result.success),
         observed=_observed(result.result, unexpected, column, index),

@@ -45,7 +45,7 @@ def build_manifest(ledger: pd.DataFrame, parent: pd.DataFrame, settings: SplitSe
     known = parent.set_index("group")["split"] if len(parent) else pd.Series(dtype="str")
     images["split"] = images["group"].map(known)
     images["split"] = assign_splits(images, settings)
-    return images[MANIFEST.columns.names].reset_index(drop=True)
+    return pd.DataFrame(images[MANIFEST.columns.names]).reset_index(drop=True)
 
 
 def write_snapshot(

@@ -60,7 +60,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         chosen = self._order[index * self._size : (index + 1) * self._size]
-        return self._reader.take(self._ids[chosen]), self._images.labels[chosen]
+        return self._reader.take(self._ids[chosen].tolist()), self._images.labels[chosen]
 
     def on_epoch_end(self) -> None:
         if self._generator is not None:
@@ -73,7 +73,7 @@ def train_head(
     validation: LabelledImages,
     class_count: int,
     settings: TrainSettings,
-    on_epoch: Callable[[int, dict[str, float]], None] = lambda epoch, metrics: None,
+    on_epoch: Callable[[int, dict[str, float]], None] = lambda _epoch, _metrics: None,
 ) -> TrainedHead:
     """Train a head with Adam on cross-entropy; stop early and keep the weights of the best validation loss.
 

@@ -29,7 +29,7 @@ class UploadResult:
 
 
 def upload_folder(
-    store: Store, folder: Path, on_file: Callable[[int, int], None] = lambda done, of: None
+    store: Store, folder: Path, on_file: Callable[[int, int], None] = lambda _done, _of: None
 ) -> UploadResult:
     """Upload ``folder/<label>/**`` as ``landing/<label>/**``; what is there already is not written again.
 

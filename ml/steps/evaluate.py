@@ -12,7 +12,7 @@ import pandas as pd
 from ml import layout
 from ml.candidates import load_candidate, load_head
 from ml.explain import choose_examples, overlay_examples
-from ml.features import FeatureReader, ImageSource
+from ml.features import FeatureReader, image_sources
 from ml.metrics import align_probabilities, classification_metrics
 from ml.plots.attention import attention_overlays
 from ml.plots.evaluation import classification_report_table, confusion_heatmap
@@ -64,7 +64,8 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
         "champion": _evaluate_champion(context, registry, plan, samples),
     }
     context.store.put(layout.run_key(run_id, "evaluation.json"), dump_json(evaluation))
-    log.info("run %s: %s wins on validation with macro F1 %.4f", run_id, rows[0]["variant"], rows[0]["macro_f1"])
+    best = rows[0]
+    log.info("run %s: %s wins with validation macro F1 %.4f", run_id, best["variant"], best["validation_macro_f1"])
     return evaluation
 
 
@@ -174,7 +175,7 @@ def _predict_champion(context: Context, candidate: Candidate, head: keras.Model,
     cache = context.settings.store.cache_dir
     reader = FeatureReader(context.store, candidate.features, cache)
     if any(image_id not in reader for image_id in test["image_id"]):
-        images = [ImageSource(row.image_id, row.uri) for row in test.itertuples()]
-        ensure_features(context, candidate.restore_settings(context.settings), candidate.variant, images)
+        restored = candidate.restore_settings(context.settings)
+        ensure_features(context, restored, candidate.variant, image_sources(test))
         reader = FeatureReader(context.store, candidate.features, cache)
     return predict_head(head, reader, test["image_id"].tolist())["probabilities"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ml import layout
 from ml.backbones import build_backbone, resolve_precision, weights_digest
-from ml.features import ImageSource, extract_missing, features_fingerprint
+from ml.features import ImageSource, extract_missing, features_fingerprint, image_sources
 from ml.steps.split import load_samples
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def run(context: Context, run_id: str, variant: str) -> dict[str, Any]:
         ``run_id``, ``variant``, ``fingerprint``, ``weights_digest``, ``precision``, ``images``, ``extracted`` and
         ``seconds``.
     """
-    samples = load_samples(context.store, run_id)
-    images = [ImageSource(row.image_id, row.uri) for row in samples.itertuples()]
+    images = image_sources(load_samples(context.store, run_id))
     return {"run_id": run_id, **ensure_features(context, context.settings, variant, images)}
 
 

@@ -18,7 +18,11 @@ log = logging.getLogger(__name__)
 
 
 def run(context: Context, run_id: str) -> dict[str, Any]:
-    """Apply the gate's rules to the run's winner; returns ``run_id``, ``variant``, ``promoted``, ``reason``, ``rules``."""
+    """Apply the gate's rules to the run's winner.
+
+    Returns:
+        ``run_id``, ``variant``, ``promoted``, ``reason`` and ``rules``.
+    """
     evaluation = read_json(context.store, layout.run_key(run_id, "evaluation.json"))
     winner = next(row for row in evaluation["leaderboard"] if row["variant"] == evaluation["chosen"])
     champion = evaluation["champion"]

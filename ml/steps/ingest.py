@@ -121,8 +121,8 @@ def _mark_conflicts(context: Context, ledger: pd.DataFrame) -> pd.DataFrame:
     decodable = ledger[ledger["pixel_id"].notna() & (ledger["reason"].isna() | (ledger["reason"] == "label_conflict"))]
     labels = decodable.groupby("pixel_id")["label"].nunique()
     conflicting = ledger["pixel_id"].isin(labels[labels > 1].index) & ledger["reason"].isna()
-    for row in ledger[conflicting].to_dict("records"):
-        quarantine_conflict(context, row)
+    for row in ledger[conflicting].itertuples():
+        quarantine_conflict(context.store, str(row.source_key), str(row.image_id), str(row.uri), str(row.label))
     return ledger.assign(reason=ledger["reason"].where(~conflicting, "label_conflict"))
 
 

@@ -107,14 +107,14 @@ class FolderStore:
     ) -> str:
         """Fill a temporary file, flush it, and publish it under the lock."""
         path = self._path(key)
+        if path.is_dir():
+            raise self._clash(key)
         temporary = self._private / f"{uuid.uuid4().hex}.tmp"
         try:
             self._private.mkdir(parents=True, exist_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             fill(temporary)
             sync(temporary)
-            if path.is_dir():
-                raise IsADirectoryError(path)
             with self._locked():
                 etag = _etag(temporary.stat())
                 publish(temporary, path)
