@@ -22,6 +22,7 @@ from typing import Any
 from airflow.sdk import Metadata, dag, task
 
 from plugins.assets import DEFAULT_ARGS, SNAPSHOT
+from plugins.step_context import open_context
 
 
 @dag(
@@ -40,10 +41,10 @@ def ingest_images() -> None:
     def ingest() -> dict[str, Any]:
         from datetime import UTC, datetime
 
-        from ml.context import Context
         from ml.steps import ingest
 
-        return ingest.run(Context.from_environment(), datetime.now(UTC))
+        with open_context() as context:
+            return ingest.run(context, datetime.now(UTC))
 
     @task.short_circuit(doc_md="End here when nothing new arrived.")
     def anything_new(arrivals: dict[str, Any]) -> bool:
@@ -51,24 +52,24 @@ def ingest_images() -> None:
 
     @task(doc_md="Draw the snapshot's class counts, shares and samples.")
     def describe(arrivals: dict[str, Any]) -> dict[str, str]:
-        from ml.context import Context
         from ml.steps import describe
 
-        return describe.run(Context.from_environment(), arrivals["snapshot_id"])
+        with open_context() as context:
+            return describe.run(context, arrivals["snapshot_id"])
 
-    @task(retries=0, doc_md="Hold the snapshot against the expectations. Bad data does not get better by retrying.")
+    @task(doc_md="Hold the snapshot against the expectations.")
     def validate(arrivals: dict[str, Any]) -> dict[str, Any]:
-        from ml.context import Context
         from ml.steps import validate
 
-        return validate.run(Context.from_environment(), arrivals["snapshot_id"])
+        with open_context() as context:
+            return validate.run(context, arrivals["snapshot_id"])
 
     @task(outlets=[SNAPSHOT], doc_md="Point to the snapshot and publish the asset that starts `retrain`.")
     def publish_snapshot(validation: dict[str, Any]) -> Any:
-        from ml.context import Context
         from ml.steps import publish_snapshot
 
-        published = publish_snapshot.run(Context.from_environment(), validation["snapshot_id"])
+        with open_context() as context:
+            published = publish_snapshot.run(context, validation["snapshot_id"])
         yield Metadata(SNAPSHOT, extra=published)
 
     arrivals: Any = ingest()

@@ -24,6 +24,7 @@ from airflow.sdk import Metadata, Param, dag, get_current_context, task, task_gr
 from airflow.sdk.exceptions import AirflowSkipException
 
 from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
+from plugins.step_context import open_context
 
 
 @dag(
@@ -54,76 +55,76 @@ def retrain() -> None:
     """Train, measure, gate, promote."""
 
     @task(doc_md="Lay down what the run trains on; returns the variants.")
-    def split(run_id: str) -> list[str]:
-        from ml.context import Context
+    def split(retrain_id: str) -> list[str]:
         from ml.steps import split
 
         params = get_current_context()["params"]
-        plan = split.run(Context.from_environment(), run_id, params["snapshot_id"], params["variants"])
+        with open_context() as context:
+            plan = split.run(context, retrain_id, params["snapshot_id"], params["variants"])
         return list(plan["variants"])
 
     @task(queue="gpu", pool="gpu", map_index_template="{{ variant }}", doc_md="Extract missing feature maps.")
-    def extract(run_id: str, variant: str) -> dict[str, Any]:
-        from ml.context import Context
+    def extract(retrain_id: str, variant: str) -> dict[str, Any]:
         from ml.steps import extract
 
         get_current_context()["variant"] = variant  # type: ignore[typeddict-unknown-key]
-        return extract.run(Context.from_environment(), run_id, variant)
+        with open_context() as context:
+            return extract.run(context, retrain_id, variant)
 
     @task(queue="gpu", pool="gpu", map_index_template="{{ variant }}", doc_md="Train the attention head.")
     def train(features: dict[str, Any]) -> dict[str, Any]:
-        from ml.context import Context
         from ml.steps import train
 
         get_current_context()["variant"] = features["variant"]  # type: ignore[typeddict-unknown-key]
-        return train.run(Context.from_environment(), features)
+        with open_context() as context:
+            return train.run(context, features)
 
     @task_group
-    def candidate(run_id: str, variant: str) -> None:
-        features: Any = extract(run_id, variant)
+    def candidate(retrain_id: str, variant: str) -> None:
+        features: Any = extract(retrain_id, variant)
         train(features)
 
     @task(queue="gpu", pool="gpu", doc_md="Measure the candidates and the champion on the same test images.")
-    def evaluate(run_id: str) -> str:
-        from ml.context import Context
+    def evaluate(retrain_id: str) -> str:
         from ml.steps import evaluate
 
-        return str(evaluate.run(Context.from_environment(), run_id)["chosen"])
+        with open_context() as context:
+            return str(evaluate.run(context, retrain_id)["chosen"])
 
     @task(multiple_outputs=True, doc_md="Apply the gate's rules to the winner.")
-    def gate(run_id: str) -> dict[str, Any]:
-        from ml.context import Context
+    def gate(retrain_id: str) -> dict[str, Any]:
         from ml.steps import gate
 
-        decision = gate.run(Context.from_environment(), run_id)
+        with open_context() as context:
+            decision = gate.run(context, retrain_id)
         return {"promoted": decision["promoted"], "reason": decision["reason"]}
 
-    @task(outlets=[CHAMPION], queue="gpu", doc_md="Publish the winner and make it the champion.")
-    def promote(run_id: str, promoted: bool, reason: str) -> Any:
-        from ml.context import Context
+    @task(outlets=[CHAMPION], queue="gpu", pool="gpu", doc_md="Publish the winner and make it the champion.")
+    def promote(retrain_id: str, promoted: bool, reason: str) -> Any:
         from ml.steps import promote
 
         if not promoted:
             raise AirflowSkipException(reason)
-        promotion = promote.run(Context.from_environment(), run_id)
+        with open_context() as context:
+            promotion = promote.run(context, retrain_id)
         yield Metadata(CHAMPION, extra=promotion)
         return promotion["version"]
 
     @task(trigger_rule="none_failed", doc_md="Write the run's page.")
-    def report(run_id: str, version: int | None) -> dict[str, Any]:
+    def report(retrain_id: str, version: int | None) -> dict[str, Any]:
         from datetime import UTC, datetime
 
-        from ml.context import Context
         from ml.steps import report
 
-        return report.run(Context.from_environment(), run_id, datetime.now(UTC), version)
+        with open_context() as context:
+            return report.run(context, retrain_id, datetime.now(UTC), version)
 
     # Everything a run writes lies under its id, so tasks hand on references to it and nothing larger.
-    run_id = "{{ run_id }}"
-    decision: Any = gate(run_id)
-    candidate.partial(run_id=run_id).expand(variant=split(run_id)) >> evaluate(run_id) >> decision
-    version: Any = promote(run_id, decision["promoted"], decision["reason"])
-    report(run_id, version)
+    retrain_id = "{{ run_id }}"
+    decision: Any = gate(retrain_id)
+    candidate.partial(retrain_id=retrain_id).expand(variant=split(retrain_id)) >> evaluate(retrain_id) >> decision
+    version: Any = promote(retrain_id, decision["promoted"], decision["reason"])
+    report(retrain_id, version)
 
 
 retrain()

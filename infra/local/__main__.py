@@ -54,6 +54,17 @@ def up(root: Root = CHECKOUT) -> None:
 
 
 @app.command()
+def demo(
+    root: Root = CHECKOUT,
+    data: Annotated[Path | None, typer.Option(help="One folder of images a class; a drawn set by default.")] = None,
+) -> None:
+    """Run the whole pipeline through Airflow, and ask the model server for the result."""
+    from infra.local.demo import run_demo
+
+    run_demo(root.resolve(), data, console)
+
+
+@app.command()
 def down(root: Root = CHECKOUT) -> None:
     """Stop the stack."""
     stack.down(Layout(root.resolve()), _say)

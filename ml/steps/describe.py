@@ -42,7 +42,7 @@ def run(context: Context, snapshot_id: str) -> dict[str, str]:
         key = layout.snapshot_key(snapshot_id, f"report/{name}")
         context.store.put(key, png_bytes(figure))
         uris[name] = context.store.uri(key)
-    log.info("snapshot %s: %d figures, %s", snapshot_id, len(uris), uris)
+    log.info("snapshot %s: %d figures in %s", snapshot_id, len(uris), layout.snapshot_key(snapshot_id, "report/"))
     return uris
 
 

@@ -66,7 +66,17 @@ def run(context: Context, now: datetime) -> dict[str, Any]:
             "See the records under quarantine/, then upload images as landing/<label>/<file>.",
         )
     snapshot_id = write_snapshot(context.store, parent, manifest, ledger, {**counts, "created_at": now.isoformat()})
-    log.info("snapshot %s: %s, in %.1f s", snapshot_id, counts, time.monotonic() - started)
+    log.info(
+        "snapshot %s: %d objects arrived in all, %d images (%d new), %d duplicates, %d quarantined%s, in %.1f s",
+        snapshot_id,
+        counts["seen"],
+        counts["images"],
+        counts["added"],
+        counts["duplicates"],
+        counts["quarantined"],
+        "".join(f", {reason} {count}" for reason, count in counts["quarantined_by_reason"].items()),
+        time.monotonic() - started,
+    )
     return {
         "snapshot_id": snapshot_id,
         "parent": parent.snapshot_id if parent else None,

@@ -1,0 +1,33 @@
+"""What a task does before and after its step."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowFailException
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ml.context import Context
+
+__all__ = ["open_context"]
+
+
+@contextmanager
+def open_context() -> Iterator[Context]:
+    """Give a step its settings and store.
+
+    Raises:
+        AirflowFailException: for an error that stays however often the task is tried: wrong settings, wrong data,
+            missing weights. A store that does not answer is worth another try.
+    """
+    # At run time, not when the DAG is parsed: boto3 and pydantic take longer than everything else there.
+    from ml.context import Context
+    from ml.errors import ConfigError, DataError, WeightsError
+
+    try:
+        yield Context.from_environment()
+    except (ConfigError, DataError, WeightsError) as error:
+        raise AirflowFailException(f"{type(error).__name__}: {error}") from error

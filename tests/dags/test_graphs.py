@@ -1,0 +1,90 @@
+import pytest
+from airflow.sdk.definitions.taskgroup import MappedTaskGroup
+
+GRAPHS = {
+    "ingest_images": {
+        "ingest": {"anything_new", "describe", "validate"},
+        "anything_new": {"describe"},
+        "describe": {"validate"},
+        "validate": {"publish_snapshot"},
+        "publish_snapshot": set(),
+    },
+    "retrain": {
+        "split": {"candidate.extract"},
+        "candidate.extract": {"candidate.train"},
+        "candidate.train": {"evaluate"},
+        "evaluate": {"gate"},
+        "gate": {"promote"},
+        "promote": {"report"},
+        "report": set(),
+    },
+}
+NEED_THE_ACCELERATOR = {"candidate.extract", "candidate.train", "evaluate", "promote"}
+
+
+@pytest.mark.parametrize("dag_id", GRAPHS)
+def test_graph_is_exactly_what_the_documentation_shows(load_dag, dag_id):
+    dag = load_dag(dag_id)
+
+    assert {task.task_id: set(task.downstream_task_ids) for task in dag.tasks} == GRAPHS[dag_id]
+
+
+@pytest.mark.parametrize("dag_id", GRAPHS)
+def test_dag_and_every_task_explain_themselves(load_dag, dag_id):
+    dag = load_dag(dag_id)
+
+    assert all(task.doc_md for task in dag.tasks)
+    assert all(f"`{task.task_id}`" in dag.doc_md for task in dag.tasks if task.task_id != "anything_new")
+
+
+def test_only_a_snapshot_starts_retrain_and_nothing_starts_ingest(load_dag):
+    retrain, ingest = load_dag("retrain"), load_dag("ingest_images")
+
+    assert [asset.name for asset in retrain.schedule] == ["snapshot"]
+    assert ingest.schedule is None
+
+
+def test_assets_come_from_publishing_and_promoting_only(load_dag):
+    outlets = {
+        (dag_id, task.task_id): [asset.name for asset in task.outlets]
+        for dag_id in GRAPHS
+        for task in load_dag(dag_id).tasks
+        if task.outlets
+    }
+
+    assert outlets == {("ingest_images", "publish_snapshot"): ["snapshot"], ("retrain", "promote"): ["champion"]}
+
+
+def test_a_run_at_a_time_and_limits_on_time(load_dag):
+    for dag_id in GRAPHS:
+        dag = load_dag(dag_id)
+        assert dag.max_active_runs == 1
+        assert dag.dagrun_timeout is not None
+        assert all(task.execution_timeout is not None for task in dag.tasks)
+
+
+def test_what_computes_waits_for_the_accelerator_and_nothing_else_does(load_dag):
+    dag = load_dag("retrain")
+
+    assert {task.task_id for task in dag.tasks if task.pool == "gpu"} == NEED_THE_ACCELERATOR
+    assert {task.task_id for task in dag.tasks if task.queue == "gpu"} == NEED_THE_ACCELERATOR
+    assert {task.pool for task in load_dag("ingest_images").tasks} == {"default_pool"}
+
+
+def test_report_is_written_for_a_rejected_run_too(load_dag):
+    dag = load_dag("retrain")
+
+    assert dag.get_task("report").trigger_rule == "none_failed"
+    assert {task.trigger_rule for task in dag.tasks if task.task_id != "report"} == {"all_success"}
+
+
+def test_candidates_are_mapped_over_the_variants(load_dag):
+    dag = load_dag("retrain")
+
+    assert isinstance(dag.task_group.children["candidate"], MappedTaskGroup)
+
+
+def test_form_for_a_manual_run_asks_for_variants_and_snapshot(load_dag):
+    params = load_dag("retrain").params
+
+    assert {name: params[name] for name in params} == {"variants": [], "snapshot_id": None}

@@ -1,0 +1,151 @@
+"""Both DAGs run in this process, on drawn images and a tiny model, with the real steps and stores."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+import yaml
+
+from ml.context import Context
+from ml.phantom import draw_phantoms
+from ml.registry import Registry
+from ml.upload import upload_folder
+
+pytestmark = [
+    pytest.mark.slow,
+    # Airflow's and MLflow's own modules warn when tasks import them here.
+    pytest.mark.filterwarnings("ignore"),
+]
+
+STATES = dict.fromkeys(("ingest", "anything_new", "describe", "validate", "publish_snapshot"), "success")
+WEAK_GATE = {"min_macro_f1": 0.0, "champion_margin": 0}
+
+
+@pytest.fixture
+def set_up(tmp_path, monkeypatch):
+    """Write settings for two narrow variants on small images; returns the context that the tasks will see."""
+
+    def write(gate, **sections):
+        document = {
+            "store": {"url": str(tmp_path / "store"), "cache_dir": str(tmp_path / "cache")},
+            "images": {"size": 64},
+            "variants": {
+                "narrow": {"backbone": "mobilenet", "alpha": 0.25},
+                "wide": {"backbone": "mobilenet", "alpha": 0.5},
+            },
+            "weights": "random",
+            "train": {"epochs": 2, "units": 16, "heads": 2, "key_dim": 8},
+            "validation": {"min_images_per_class": 3},
+            "gate": gate,
+            "tracking_uri": f"sqlite:///{tmp_path / 'mlflow.db'}",
+            "artifact_uri": str(tmp_path / "artifacts"),
+        } | sections
+        path = tmp_path / "quartet.yaml"
+        path.write_text(yaml.safe_dump(document))
+        monkeypatch.setenv("QUARTET_CONFIG", str(path))
+        return Context.from_environment()
+
+    return write
+
+
+@pytest.fixture
+def run_dag(load_dag):
+    """Run a DAG to its end; returns each task's state, mapped ones with their index."""
+
+    def run(dag_id, logical_date=None, conf=None):
+        dag = load_dag(dag_id)
+        for task in dag.tasks:
+            task.retries = 0
+        dag_run = dag.test(logical_date=logical_date, run_conf=conf)
+        states = {
+            instance.task_id if instance.map_index < 0 else f"{instance.task_id}[{instance.map_index}]": str(
+                instance.state
+            )
+            for instance in dag_run.get_task_instances()
+        }
+        return dag_run, states
+
+    return run
+
+
+def upload_phantoms(context, folder, images_per_class=10):
+    drawn = draw_phantoms(folder, images_per_class)
+    upload_folder(context.store, folder)
+    return drawn
+
+
+def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
+    context = set_up(WEAK_GATE)
+    drawn = upload_phantoms(context, tmp_path / "images")
+
+    _, ingested = run_dag("ingest_images", datetime(2026, 1, 1, tzinfo=UTC))
+    run, trained = run_dag("retrain")
+
+    assert ingested == STATES
+    assert trained == dict.fromkeys(
+        (
+            "split",
+            *(f"candidate.{task}[{index}]" for task in ("extract", "train") for index in (0, 1)),
+            "evaluate",
+            "gate",
+            "promote",
+            "report",
+        ),
+        "success",
+    )
+    champion = Registry(context.settings).champion()
+    assert champion is not None
+    assert (champion.version, champion.run_id) == (1, run.run_id)
+    record = json.loads(context.store.get("snapshots/latest.json"))
+    snapshot = json.loads(context.store.get(f"snapshots/{record['snapshot_id']}/snapshot.json"))
+    assert snapshot["images"] == drawn.good
+    assert context.store.head("models/classifier/1/SHA256SUMS") is not None
+
+
+def test_second_retrain_extracts_nothing_and_a_rejected_one_still_gets_its_report(set_up, run_dag, tmp_path):
+    context = set_up({"min_macro_f1": 1.0})
+    upload_phantoms(context, tmp_path / "images")
+    run_dag("ingest_images")
+    first, states = run_dag("retrain", conf={"variants": ["narrow"]})
+    shards = [info.key for info in context.store.list("features/")]
+
+    second, _ = run_dag("retrain", conf={"variants": ["narrow"]})
+
+    assert (states["gate"], states["promote"], states["report"]) == ("success", "skipped", "success")
+    assert shards
+    assert [info.key for info in context.store.list("features/")] == shards
+    assert Registry(context.settings).champion() is None
+    assert len([info.key for info in context.store.list("runs/") if info.key.endswith("report.html")]) == 2
+    assert first.run_id != second.run_id
+
+
+def test_nothing_new_ends_the_run_without_a_snapshot(set_up, run_dag, tmp_path):
+    context = set_up(WEAK_GATE)
+    upload_phantoms(context, tmp_path / "images")
+    run_dag("ingest_images")
+    before = [info.key for info in context.store.list("snapshots/")]
+
+    _, states = run_dag("ingest_images")
+
+    assert states == STATES | dict.fromkeys(("describe", "validate", "publish_snapshot"), "skipped")
+    assert [info.key for info in context.store.list("snapshots/")] == before
+
+
+def test_data_that_fails_validation_is_not_published(set_up, run_dag, tmp_path):
+    context = set_up(WEAK_GATE, validation={"min_images_per_class": 50})
+    upload_phantoms(context, tmp_path / "images")
+
+    run, states = run_dag("ingest_images")
+
+    assert str(run.state) == "failed"
+    assert (states["validate"], states["publish_snapshot"]) == ("failed", "upstream_failed")
+    assert context.store.head("snapshots/latest.json") is None
+
+
+def test_empty_landing_zone_fails_at_once(set_up, run_dag):
+    set_up(WEAK_GATE)
+
+    run, states = run_dag("ingest_images")
+
+    assert str(run.state) == "failed"
+    assert states["ingest"] == "failed"
