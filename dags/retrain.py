@@ -63,26 +63,34 @@ def retrain() -> None:
             plan = split.run(context, retrain_id, params["snapshot_id"], params["variants"])
         return list(plan["variants"])
 
-    @task(queue="gpu", pool="gpu", map_index_template="{{ variant }}", doc_md="Extract missing feature maps.")
+    @task(
+        queue="gpu",
+        pool="gpu",
+        map_index_template="{{ task.op_kwargs['variant'] }}",
+        doc_md="Extract missing feature maps.",
+    )
     def extract(retrain_id: str, variant: str) -> dict[str, Any]:
         from ml.steps import extract
 
-        get_current_context()["variant"] = variant  # type: ignore[typeddict-unknown-key]
         with open_context() as context:
             return extract.run(context, retrain_id, variant)
 
-    @task(queue="gpu", pool="gpu", map_index_template="{{ variant }}", doc_md="Train the attention head.")
+    @task(
+        queue="gpu",
+        pool="gpu",
+        map_index_template="{{ task.op_kwargs['features']['variant'] }}",
+        doc_md="Train the attention head.",
+    )
     def train(features: dict[str, Any]) -> dict[str, Any]:
         from ml.steps import train
 
-        get_current_context()["variant"] = features["variant"]  # type: ignore[typeddict-unknown-key]
         with open_context() as context:
             return train.run(context, features)
 
     @task_group
     def candidate(retrain_id: str, variant: str) -> None:
-        features: Any = extract(retrain_id, variant)
-        train(features)
+        features: Any = extract(retrain_id=retrain_id, variant=variant)
+        train(features=features)
 
     @task(queue="gpu", pool="gpu", doc_md="Measure the candidates and the champion on the same test images.")
     def evaluate(retrain_id: str) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ml.config import Settings
     from ml.context import Context
 
-__all__ = ["ensure_features", "run"]
+__all__ = ["compile_backbone", "ensure_features", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def ensure_features(
     digest = weights_digest(backbone)
     fingerprint = features_fingerprint(settings, variant, digest, precision)
     prefix = layout.features_prefix(variant, fingerprint)
-    extracted = extract_missing(context.store, prefix, images, _compiled(backbone), settings)
+    extracted = extract_missing(context.store, prefix, images, compile_backbone(backbone), settings)
     seconds = time.monotonic() - started
     log.info(
         "%s: %d images extracted, %d already cached, %s, %.1f s, %s",
@@ -69,7 +69,8 @@ def ensure_features(
     }
 
 
-def _compiled(backbone: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+def compile_backbone(backbone: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """A backbone as one graph: float32 [N, size, size, 3] to float32 [N, H, W, C]."""
     import tensorflow as tf
 
     function = tf.function(lambda batch: backbone(batch, training=False), reduce_retracing=True)
