@@ -61,15 +61,18 @@ def print_answers(console: Console, version: int, answers: Answers) -> None:
 
 def print_places(console: Console, layout: Layout, pages: Mapping[str, str], stays_up: bool) -> None:
     """Print where to look further: pages by what they show, and the stack's addresses."""
-    table = Table(title="Where to look", title_justify="left", show_header=False)
-    for name, address in pages.items():
-        table.add_row(name, escape(address))
-    table.add_row("Airflow", f"{layout.airflow_url}, sign in as {ADMIN}")
-    table.add_row("its password", escape(str(layout.passwords_file)))
-    table.add_row("model server", f"REST {layout.rest_url}, gRPC {layout.grpc_address}")
-    console.print()
-    console.print(table)
+    places = {
+        **pages,
+        "Airflow": f"{layout.airflow_url}, sign in as {ADMIN}, password in {layout.passwords_file}",
+        "model server": f"REST {layout.rest_url}, gRPC {layout.grpc_address}",
+    }
+    console.print("\nWhere to look", style="italic")
+    for name, address in places.items():
+        # Not a table: a path that is cut or folded cannot be opened.
+        console.print(f"  {name:<13} {address}", markup=False, highlight=False, soft_wrap=True)
     if stays_up:
-        console.print("The stack goes on running; `make down` stops it.")
+        console.print("\nThe stack goes on running; `make down` stops it.")
     else:
-        console.print("The stack stops now; `make up` brings Airflow and the model server back with all this in them.")
+        console.print(
+            "\nThe stack stops now; `make up` brings Airflow and the model server back, with all this in them."
+        )
