@@ -217,7 +217,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         ConfigError: the file is missing or not YAML, a key is unknown, or a value is out of range.
     """
     environ = os.environ if environ is None else environ
-    data = _merge(_read_file(path, environ), _read_environment(environ))
+    data = _merge(_long_form(_read_file(path, environ)), _read_environment(environ))
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
@@ -233,7 +233,7 @@ def _read_file(path: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
         raise ConfigError(f"There is no settings file {path}.", f"Write one, or unset {ENV_FILE}.")
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {error}", "Mend the line it names.") from error
     if data is None:
         return {}
@@ -247,12 +247,21 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     for name, text in sorted(environ.items()):
         if not name.startswith(ENV_PREFIX):
             continue
-        *parents, leaf = name[len(ENV_PREFIX) :].lower().split("__")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[leaf] = yaml.safe_load(text)
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(
+                f"{name}={text} is not YAML: {error}", "Quote the value, or unset the variable."
+            ) from error
+        for part in reversed(name[len(ENV_PREFIX) :].lower().split("__")):
+            value = {part: value}
+        tree = _merge(tree, _long_form(value))
     return tree
+
+
+def _long_form(data: dict[str, Any]) -> dict[str, Any]:
+    """Spell out ``weights: random``, so that merging a setting beside it doesn't lose it."""
+    return data | {"weights": {"source": data["weights"]}} if isinstance(data.get("weights"), str) else data
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

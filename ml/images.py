@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,10 +19,22 @@ if TYPE_CHECKING:
 
 __all__ = ["InspectedImage", "RefusedImageError", "inspect_image"]
 
-#: Endings of stored files, and the formats TensorFlow decodes to the same pixels as Pillow does.
+#: Endings of stored files, and what TensorFlow decodes to Pillow's pixels (JPEG to a few grey levels).
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "TIFF": "tiff", "BMP": "bmp", "WEBP": "webp"}
 PLAIN_MODES = {"JPEG": {"L", "RGB"}, "PNG": {"L", "RGB"}}
 EXIF_ORIENTATION = 0x0112
+#: What Pillow's parsers raise for files that begin well and go on badly: fuzzing found most of these.
+DAMAGED = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 class RefusedImageError(Exception):
@@ -66,8 +79,9 @@ def inspect_image(data: bytes, settings: ImageSettings) -> InspectedImage:
     image = _open(data, settings)
     format_name = str(image.format)
     channels = len(image.getbands())
-    plain = image.mode in PLAIN_MODES.get(format_name, ()) and image.getexif().get(EXIF_ORIENTATION, 1) == 1
-    rgb = _to_rgb(_decode(image))
+    upright, turned = _decode(image)
+    plain = image.mode in PLAIN_MODES.get(format_name, ()) and not turned
+    rgb = _to_rgb(upright)
     pixels = np.asarray(rgb)
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     return InspectedImage(
@@ -96,13 +110,13 @@ def _open(data: bytes, settings: ImageSettings) -> Image.Image:
             # Pillow warns of large images; the cap below is the one that counts.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=(*settings.formats, "GIF"))
+        _check_form(image, settings)  # counting frames reads on
     except UnidentifiedImageError as error:
         raise RefusedImageError("not_an_image", f"none of {', '.join(settings.formats)}") from error
     except Image.DecompressionBombError as error:
         raise RefusedImageError("too_many_pixels", str(error)) from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except DAMAGED as error:
         raise RefusedImageError("truncated", str(error)) from error
-    _check_form(image, settings)
     return image
 
 
@@ -116,11 +130,13 @@ def _check_form(image: Image.Image, settings: ImageSettings) -> None:
         raise RefusedImageError("too_small", f"{width}x{height}, at least {settings.min_side} a side")
 
 
-def _decode(image: Image.Image) -> Image.Image:
+def _decode(image: Image.Image) -> tuple[Image.Image, bool]:
+    """The whole image the right way up, and whether it had to be turned."""
     try:
         image.load()
-        return ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        turned = image.getexif().get(EXIF_ORIENTATION, 1) != 1
+        return ImageOps.exif_transpose(image), turned
+    except DAMAGED as error:
         raise RefusedImageError("truncated", str(error)) from error
 
 

@@ -96,9 +96,11 @@ def to_parquet(frame: pd.DataFrame, schema: TableSchema) -> bytes:
         odd = sorted(set(frame.columns) ^ set(names))
         raise DataError(f"The {schema.name} has missing or unknown columns: {', '.join(odd)}.")
     ordered = frame[names].sort_values(list(schema.key), kind="stable")
+    # pyarrow reads times with a zone in a way that pandas deprecates, unless they are its own already.
+    times = {field.name: pd.ArrowDtype(field.type) for field in schema.columns if field.type == _TIME}
     try:
-        table = pa.Table.from_pandas(ordered, schema=schema.columns, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        table = pa.Table.from_pandas(ordered.astype(times), schema=schema.columns, preserve_index=False)
+    except (TypeError, ValueError) as error:  # Arrow's own are among these
         raise DataError(f"The {schema.name} does not fit its schema: {error}") from error
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")

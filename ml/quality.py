@@ -140,10 +140,10 @@ def _run(context: Any, batch: Any, frame: pd.DataFrame, expectations: list[Any])
         batch_parameters={"dataframe": frame},
         result_format={"result_format": "SUMMARY", "unexpected_index_column_names": [index]},
     )
-    return [_read(result, index) for result in outcome.results]
+    return [_read(result, frame, index) for result in outcome.results]
 
 
-def _read(result: Any, index: str) -> CheckResult:
+def _read(result: Any, frame: pd.DataFrame, index: str) -> CheckResult:
     if result.exception_info.get("raised_exception"):
         raise RuntimeError(f"expectation {result.expectation_config.type} failed: {result.exception_info}")
     config = result.expectation_config
@@ -155,7 +155,7 @@ def _read(result: Any, index: str) -> CheckResult:
         expectation=f"{column}: {asked} {_words(arguments)}".strip(),
         severity=str(getattr(config.severity, "value", config.severity)),
         passed=bool(result.success),
-        observed=_observed(result.result, unexpected, column, index),
+        observed=_observed(result.result, unexpected, frame, column, index),
         offending=tuple(str(row[index]) for row in unexpected[:20]),
     )
 
@@ -164,9 +164,11 @@ def _words(arguments: dict[str, Any]) -> str:
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in arguments.items() if value is not None)
 
 
-def _observed(result: dict[str, Any], unexpected: list[dict[str, Any]], column: str, index: str) -> str:
+def _observed(
+    result: dict[str, Any], unexpected: list[dict[str, Any]], frame: pd.DataFrame, column: str, index: str
+) -> str:
     if "observed_value" in result:
-        return f"{result['observed_value']}"
+        return f"{result['observed_value']}: {', '.join(sorted(map(str, frame[column].dropna().unique()))[:5])}"
     count, total = result.get("unexpected_count", 0), result.get("element_count", 0)
     examples = ", ".join(f"{row[index]} has {row.get(column)}" for row in unexpected[:5])
     return f"{count} of {total} outside" + (f": {examples}" if examples else "")

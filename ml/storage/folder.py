@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,24 +69,25 @@ class FolderStore:
         return self._write(key, lambda temporary: temporary.write_bytes(data), replace_if_unchanged)
 
     def head(self, key: str) -> ObjectInfo | None:
-        path = self._path(key)
-        return _info(key, path) if path.is_file() else None
+        return _info(key, self._path(key))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         # Only the last part of a prefix may be incomplete: the walk starts at the folder above it.
         folder, _, _ = prefix.rpartition("/")
-        start = self._root / folder if folder else self._root
-        if start.is_dir():
-            yield from self._walk(start, f"{folder}/" if folder else "", prefix)
+        parts = folder.split("/") if folder else []
+        if parts[:1] == [PRIVATE] or {"", ".", ".."} & set(parts):
+            return  # no key begins so
+        yield from self._walk(self._root.joinpath(*parts), f"{folder}/" if folder else "", prefix)
 
     def delete(self, key: str) -> None:
-        self._path(key).unlink(missing_ok=True)
+        with suppress(NotFoundError), _translated(key):
+            self._path(key).unlink()
 
     def upload(self, path: Path, key: str) -> None:
         self._write(key, lambda temporary: shutil.copyfile(path, temporary))
 
     def download(self, key: str, path: Path) -> None:
-        with _translated(key), replacing(path) as temporary:
+        with replacing(path) as temporary, _translated(key):
             shutil.copyfile(self._path(key), temporary)
 
     def materialize(self, key: str, directory: Path) -> Path:  # noqa: ARG002 - the interface's; nothing is copied here
@@ -130,7 +132,8 @@ class FolderStore:
                 f"{self.uri(key)} cannot be written: {error}.", "Check the disk and its rights."
             ) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                temporary.unlink()
         return etag
 
     def _clash(self, key: str) -> StoreError:
@@ -156,10 +159,7 @@ class FolderStore:
             os.close(descriptor)
 
     def _walk(self, folder: Path, base: str, prefix: str) -> Iterator[ObjectInfo]:
-        with os.scandir(folder) as entries:
-            # S3 orders whole keys: a folder sorts as its name with the slash.
-            children = sorted((entry.name + "/" * entry.is_dir(follow_symlinks=False), entry) for entry in entries)
-        for name, entry in sorted(children, key=lambda child: child[0].encode("utf-8", "surrogateescape")):
+        for name, entry in _children(folder):
             key = base + name
             if name == f"{PRIVATE}/" and not base:
                 continue
@@ -167,15 +167,30 @@ class FolderStore:
                 if key.startswith(prefix) or prefix.startswith(key):
                     yield from self._walk(Path(entry.path), key, prefix)
             elif key.startswith(prefix) and entry.is_file(follow_symlinks=False):
-                yield _info(key, Path(entry.path))
+                info = _info(key, Path(entry.path))
+                if info is not None:
+                    yield info
+
+
+def _children(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
+    """What a folder holds, in S3's order of whole keys: a folder sorts as its name with the slash."""
+    with suppress(NotFoundError), _translated(str(folder)), os.scandir(folder) as entries:
+        named = ((entry.name + "/" * entry.is_dir(follow_symlinks=False), entry) for entry in entries)
+        return sorted(named, key=lambda child: child[0].encode("utf-8", "surrogateescape"))
+    return []
 
 
 def _etag(status: os.stat_result) -> str:
     return f"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"
 
 
-def _info(key: str, path: Path) -> ObjectInfo:
-    status = path.stat()
+def _info(key: str, path: Path) -> ObjectInfo | None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
     return ObjectInfo(key, status.st_size, _etag(status), datetime.fromtimestamp(status.st_mtime, UTC))
 
 
@@ -190,4 +205,4 @@ def _translated(key: str) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise _missing(key) from error
     except PermissionError as error:
-        raise StoreError(f"{key} cannot be read: {error}.", "Check the file's rights.") from error
+        raise StoreError(f"{key} is out of reach: {error}.", "Check the file's rights.") from error

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from boto3.exceptions import S3UploadFailedError
+from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
-from ml.errors import AlreadyExistsError, ConflictError, NotFoundError, StoreError
+from ml.errors import AlreadyExistsError, ConfigError, ConflictError, NotFoundError, StoreError
 from ml.storage.base import ObjectInfo, replacing, validate_key
 
 if TYPE_CHECKING:
@@ -35,9 +35,15 @@ class S3Store:
         self._bucket = bucket
         self._base = f"{prefix}/" if prefix else ""
         self._endpoint = settings.endpoint_url or "AWS"
-        self._client = boto3.client(
-            "s3", endpoint_url=settings.endpoint_url, region_name=settings.region, config=_config(settings)
-        )
+        try:
+            self._client = boto3.client(
+                "s3", endpoint_url=settings.endpoint_url, region_name=settings.region, config=_config(settings)
+            )
+        except ValueError as error:
+            raise ConfigError(
+                f"store.endpoint_url = '{settings.endpoint_url}' is no address: {error}.",
+                "Write it as http://host:port, or null for AWS.",
+            ) from error
 
     @property
     def url(self) -> str:
@@ -82,6 +88,8 @@ class S3Store:
         with self._translated(prefix):
             for page in pages:
                 for item in page.get("Contents", []):
+                    if item["Key"].endswith("/"):
+                        continue  # an empty object that consoles make to show a folder
                     key = item["Key"].removeprefix(self._base)
                     yield ObjectInfo(key, item["Size"], _unquoted(item["ETag"]), item["LastModified"])
 
@@ -126,7 +134,7 @@ class S3Store:
             raise StoreError(f"{self.uri(key)} cannot be written: {error}.", "See the store's log.") from error
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise StoreError(f"There are no credentials for {self.url}.", "Set AWS_ACCESS_KEY_ID and so on.") from error
-        except BotoCoreError as error:
+        except (BotoCoreError, RetriesExceededError) as error:
             raise StoreError(
                 f"The object store at {self._endpoint} does not answer: {error}.",
                 "Check that it runs, and `store.endpoint_url`.",

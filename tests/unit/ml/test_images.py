@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import zlib
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ml.config import ImageSettings
+from ml.images import RefusedImageError, inspect_image
+
+SETTINGS = ImageSettings()
+WIDTH, HEIGHT = 48, 40
+
+
+def noise(bands: int = 3, seed: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> np.ndarray:
+    shape = (size[1], size[0], bands) if bands > 1 else (size[1], size[0])
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def encode(image: Image.Image | np.ndarray, format_name: str, **options) -> bytes:
+    stream = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(stream, format_name, **options)
+    return stream.getvalue()
+
+
+def turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+def decode(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    """A sound PNG but for its size in pixels."""
+    data = bytearray(encode(noise(), "PNG"))
+    data[16:24] = struct.pack(">II", width, height)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    return bytes(data)
+
+
+def refusal(data: bytes, **limits) -> RefusedImageError:
+    with pytest.raises(RefusedImageError) as error:
+        inspect_image(data, ImageSettings(**limits))
+    return error.value
+
+
+RGB = noise()
+GREY = noise(1)
+RGBA = np.dstack([RGB, noise(1, seed=1)])
+DEEP = np.linspace(1000, 3000, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH).astype(np.uint16)
+STRETCHED = np.repeat(np.round((DEEP - 1000.0) * 255 / 2000).astype(np.uint8)[:, :, None], 3, axis=2)
+PALETTE = Image.fromarray(RGB).quantize(16)
+CMYK = Image.fromarray(RGB).convert("CMYK")
+WHOLE = {
+    "JPEG": encode(RGB, "JPEG"),
+    "PNG": encode(RGB, "PNG"),
+    "TIFF": encode(RGB, "TIFF"),
+    "TIFF-LZW": encode(RGB, "TIFF", compression="tiff_lzw"),
+    "BMP": encode(RGB, "BMP"),
+    "WEBP": encode(RGB, "WEBP", lossless=True),
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "limits", "reason", "detail"),
+    [
+        pytest.param(b"", {}, "empty", "0 bytes", id="empty"),
+        pytest.param(b"x" * 11, {"max_bytes": 10}, "too_many_bytes", "11 bytes, at most 10", id="bytes"),
+        pytest.param(b"Some text.\n", {}, "not_an_image", "none of JPEG, PNG, TIFF, BMP, WEBP", id="text"),
+        pytest.param(WHOLE["BMP"], {"formats": ("PNG",)}, "not_an_image", "none of PNG", id="format left out"),
+        pytest.param(encode(GREY, "GIF"), {}, "unsupported_form", "GIF with 1 frame", id="GIF"),
+        pytest.param(
+            encode(RGB, "TIFF", save_all=True, append_images=[Image.fromarray(RGB)] * 2),
+            {},
+            "unsupported_form",
+            "TIFF with 3 frame",
+            id="pages",
+        ),
+        pytest.param(
+            encode(RGB, "PNG", save_all=True, append_images=[Image.fromarray(noise(seed=1))]),
+            {},
+            "unsupported_form",
+            "PNG with 2 frame",
+            id="animated PNG",
+        ),
+        pytest.param(WHOLE["PNG"], {"max_pixels": 1919}, "too_many_pixels", "48x40, at most 1919 pixels", id="pixels"),
+        pytest.param(png_claiming(9000, 12000), {}, "too_many_pixels", "9000x12000, at most 50000000", id="warned of"),
+        pytest.param(png_claiming(2**16, 2**16), {}, "too_many_pixels", "4294967296 pixels", id="bomb"),
+        pytest.param(WHOLE["PNG"], {"min_side": 41}, "too_small", "48x40, at least 41 a side", id="low"),
+        pytest.param(encode(RGB[:, :31], "PNG"), {}, "too_small", "31x40, at least 32 a side", id="narrow"),
+    ],
+)
+def test_what_is_no_acceptable_image_is_refused_with_the_reason(data, limits, reason, detail):
+    error = refusal(data, **limits)
+
+    assert error.reason == reason
+    assert detail in error.detail
+    assert str(error) == f"{reason}: {error.detail}"
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_an_image_that_is_cut_short_is_refused(name, kept):
+    data = WHOLE[name]
+
+    assert refusal(data[: int(len(data) * kept)]).reason in {"truncated", "not_an_image"}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(name=st.sampled_from(sorted(WHOLE)), place=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
+def test_a_damaged_image_is_refused_or_read_but_never_an_accident(name, place, byte):
+    data = bytearray(WHOLE[name])
+    data[int(len(data) * place**3)] = byte  # headers are at the beginning, or at the end of a TIFF
+    data[-1 - int(len(data) * place**3)] ^= byte
+    with suppress(RefusedImageError):
+        assert inspect_image(bytes(data), SETTINGS).format in name
+
+
+@pytest.mark.parametrize(
+    ("data", "pixels", "channels"),
+    [
+        pytest.param(encode(RGB, "PNG"), RGB, 3, id="PNG RGB"),
+        pytest.param(encode(GREY, "PNG"), np.dstack([GREY] * 3), 1, id="PNG L"),
+        pytest.param(encode(RGBA, "PNG"), RGB, 4, id="PNG RGBA"),
+        pytest.param(encode(np.dstack([GREY, GREY[::-1]]), "PNG"), np.dstack([GREY] * 3), 2, id="PNG LA"),
+        pytest.param(encode(PALETTE, "PNG"), np.asarray(PALETTE.convert("RGB")), 1, id="PNG P"),
+        pytest.param(encode(PALETTE, "PNG", transparency=3), np.asarray(PALETTE.convert("RGB")), 1, id="PNG P clear"),
+        pytest.param(encode(GREY > 127, "PNG"), np.dstack([(GREY > 127) * np.uint8(255)] * 3), 1, id="PNG 1"),
+        pytest.param(encode(DEEP, "PNG"), STRETCHED, 1, id="PNG 16 bits"),
+        pytest.param(encode(DEEP, "TIFF"), STRETCHED, 1, id="TIFF 16 bits"),
+        pytest.param(encode(DEEP.astype(np.float32), "TIFF"), STRETCHED, 1, id="TIFF F"),
+        pytest.param(encode(np.full_like(DEEP, 7), "PNG"), np.zeros_like(RGB), 1, id="PNG 16 bits of one value"),
+        pytest.param(encode(CMYK, "TIFF"), np.asarray(CMYK.convert("RGB")), 4, id="TIFF CMYK"),
+        pytest.param(encode(CMYK, "JPEG"), decode(encode(CMYK, "JPEG")), 4, id="JPEG CMYK"),
+        pytest.param(encode(RGB, "JPEG"), decode(encode(RGB, "JPEG")), 3, id="JPEG RGB"),
+        pytest.param(encode(RGB, "BMP"), RGB, 3, id="BMP RGB"),
+        pytest.param(encode(RGBA, "WEBP", lossless=True, exact=True), RGB, 4, id="WEBP RGBA"),
+    ],
+)
+def test_every_mode_becomes_its_rgb_pixels(data, pixels, channels):
+    image = inspect_image(data, SETTINGS)
+
+    assert (image.width, image.height, image.channels) == (WIDTH, HEIGHT, channels)
+    np.testing.assert_array_equal(decode(image.canonical_png or data), pixels)
+    assert image.pixel_id == inspect_image(encode(pixels, "PNG"), SETTINGS).pixel_id
+
+
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [(1, RGB), (2, RGB[:, ::-1]), (3, RGB[::-1, ::-1]), (6, np.rot90(RGB, -1)), (8, np.rot90(RGB))],
+)
+@pytest.mark.parametrize("format_name", ["PNG", "TIFF"])
+def test_an_image_is_turned_upright(format_name, orientation, upright):
+    image = inspect_image(encode(RGB, format_name, exif=turned(orientation)), SETTINGS)
+
+    assert (image.height, image.width) == upright.shape[:2]
+    assert image.pixel_id == inspect_image(encode(upright, "PNG"), SETTINGS).pixel_id
+
+
+@pytest.mark.parametrize(
+    ("data", "needed"),
+    [
+        pytest.param(encode(GREY, "JPEG"), False, id="JPEG L"),
+        pytest.param(encode(RGB, "JPEG"), False, id="JPEG RGB"),
+        pytest.param(encode(GREY, "PNG"), False, id="PNG L"),
+        pytest.param(encode(RGB, "PNG"), False, id="PNG RGB"),
+        pytest.param(encode(RGB, "JPEG", exif=turned(1)), False, id="JPEG upright"),
+        pytest.param(encode(RGB, "JPEG", exif=turned(6)), True, id="JPEG turned"),
+        pytest.param(encode(RGB, "PNG", exif=turned(3)), True, id="PNG turned"),
+        pytest.param(encode(CMYK, "JPEG"), True, id="JPEG CMYK"),
+        pytest.param(encode(RGBA, "PNG"), True, id="PNG RGBA"),
+        pytest.param(encode(PALETTE, "PNG"), True, id="PNG P"),
+        pytest.param(encode(DEEP, "PNG"), True, id="PNG 16 bits"),
+        pytest.param(WHOLE["TIFF"], True, id="TIFF"),
+        pytest.param(WHOLE["BMP"], True, id="BMP"),
+        pytest.param(WHOLE["WEBP"], True, id="WEBP"),
+    ],
+)
+def test_a_canonical_copy_is_made_only_where_training_cannot_read_the_original(data, needed):
+    image = inspect_image(data, SETTINGS)
+
+    assert (image.canonical_png is not None) == needed
+    if needed:
+        again = inspect_image(image.canonical_png, SETTINGS)
+        assert (again.pixel_id, again.canonical_png) == (image.pixel_id, None)
+
+
+def test_pixels_have_one_id_whatever_the_file():
+    images = [inspect_image(WHOLE[name], SETTINGS) for name in ("PNG", "BMP", "TIFF", "TIFF-LZW", "WEBP")]
+
+    assert len({image.pixel_id for image in images}) == 1
+    assert len({image.perceptual_hash for image in images}) == 1
+    assert len({image.image_id for image in images}) == len(images)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [noise(seed=1), np.where(np.indices(RGB.shape).sum(axis=0) == 0, RGB ^ 1, RGB), RGB.reshape(WIDTH, HEIGHT, 3)],
+    ids=["other image", "one bit", "other shape"],
+)
+def test_other_pixels_have_another_id(other):
+    assert inspect_image(encode(other, "PNG"), SETTINGS).pixel_id != inspect_image(WHOLE["PNG"], SETTINGS).pixel_id
+
+
+def test_the_image_id_is_the_digest_of_the_bytes():
+    assert inspect_image(WHOLE["JPEG"], SETTINGS).image_id == hashlib.sha256(WHOLE["JPEG"]).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "format_name", "extension"),
+    [
+        ("JPEG", "JPEG", "jpg"),
+        ("PNG", "PNG", "png"),
+        ("TIFF", "TIFF", "tiff"),
+        ("BMP", "BMP", "bmp"),
+        ("WEBP", "WEBP", "webp"),
+    ],
+)
+def test_the_content_decides_the_format(name, format_name, extension):
+    image = inspect_image(WHOLE[name], SETTINGS)
+
+    assert (image.format, image.extension) == (format_name, extension)
+
+
+def test_brightness_contrast_and_sharpness_are_of_grey_levels():
+    steps = np.repeat(np.array([100, 200], np.uint8), WIDTH // 2)
+    stripes = inspect_image(encode(np.tile(steps, (HEIGHT, 1)), "PNG"), SETTINGS)
+    flat = inspect_image(encode(np.full((HEIGHT, WIDTH), 80, np.uint8), "PNG"), SETTINGS)
+
+    assert (stripes.brightness, stripes.contrast) == (150, 50)
+    assert (flat.brightness, flat.contrast, flat.sharpness) == (80, 0, 0)
+    # The Laplacian is +-100 in the two columns of the edge and 0 elsewhere.
+    assert stripes.sharpness == pytest.approx(2 * 100**2 / WIDTH)
+
+
+def test_similar_images_have_similar_perceptual_hashes():
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    ramp = (x * 3 + y * 2).astype(np.uint8)
+    first, brighter, other = (
+        int(inspect_image(encode(pixels, "PNG"), SETTINGS).perceptual_hash, 16) for pixels in (ramp, ramp + 9, GREY)
+    )
+
+    assert (first ^ brighter).bit_count() <= 4
+    assert (first ^ other).bit_count() > 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(encode(RGB, "PNG"), id="RGB"),
+        pytest.param(encode(GREY, "PNG"), id="L"),
+        pytest.param(encode(RGBA, "PNG"), id="RGBA"),
+        pytest.param(encode(PALETTE, "PNG"), id="P"),
+        pytest.param(encode(DEEP, "PNG"), id="16 bits"),
+        pytest.param(encode(CMYK, "JPEG"), id="CMYK"),
+        pytest.param(encode(RGB, "PNG", exif=turned(6)), id="turned"),
+        pytest.param(WHOLE["TIFF"], id="TIFF"),
+        pytest.param(WHOLE["BMP"], id="BMP"),
+        pytest.param(WHOLE["WEBP"], id="WEBP"),
+    ],
+)
+def test_tensorflow_decodes_what_training_reads_to_the_same_pixels(data):
+    import tensorflow as tf
+
+    image = inspect_image(data, SETTINGS)
+    pixels = tf.io.decode_image(image.canonical_png or data, channels=3, expand_animations=False).numpy()
+
+    assert pixels.shape == (image.height, image.width, 3)
+    assert inspect_image(encode(pixels, "PNG"), SETTINGS).pixel_id == image.pixel_id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exif", [turned(1), turned(6), turned(3)], ids=["upright", "quarter", "half"])
+def test_tensorflow_decodes_a_jpeg_to_nearly_the_same_pixels(exif):
+    import tensorflow as tf
+
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    data = encode(np.dstack([x * 4, y * 5, x + y]).astype(np.uint8), "JPEG", exif=exif, quality=92)
+    image = inspect_image(data, SETTINGS)
+    pixels = tf.io.decode_image(image.canonical_png or data, channels=3, expand_animations=False).numpy()
+    upright = {1: 0, 6: -1, 3: 2}[exif[0x0112]]
+
+    # Its inverse cosine transform is the faster, less exact one.
+    np.testing.assert_allclose(pixels, np.rot90(decode(data), upright), atol=6)

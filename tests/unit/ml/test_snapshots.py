@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from ml.config import SplitSettings
+from ml.errors import DataError, NotFoundError
+from ml.manifest import LEDGER, MANIFEST, empty
+from ml.snapshots import build_manifest, latest_snapshot_id, load_snapshot, publish_snapshot, write_snapshot
+from ml.storage import read_json
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def ledger_of(*rows):
+    """A ledger of (source key, pixels, label, reason, hours after NOW) rows."""
+    columns = {name: [] for name in LEDGER.columns.names}
+    for key, pixels, label, reason, hours in rows:
+        values = dict.fromkeys(columns) | {
+            "source_key": f"landing/{label}/{key}",
+            "etag": f"etag-{key}",
+            "label": label,
+            "reason": reason,
+            "image_id": f"{key}-digest",
+            "pixel_id": pixels.ljust(64, "0") if pixels else None,
+            "uri": f"images/{key}",
+            "format": "PNG",
+            "perceptual_hash": "0f",
+            "ingested_at": NOW + timedelta(hours=hours),
+            "snapshot": "",
+        }
+        values |= dict.fromkeys(("bytes", "width", "height", "channels"), 40)
+        values |= dict.fromkeys(("brightness", "contrast", "sharpness"), 1.5)
+        for name, value in values.items():
+            columns[name].append(value)
+    return pd.DataFrame(columns)
+
+
+def images(count, label="a", hours=0):
+    return [(f"{label}{hours}-{i}", f"{label}{hours}f{i:02x}", label, None, hours) for i in range(count)]
+
+
+def grow(store, rows, parent=None):
+    """Write a snapshot of these rows on a parent."""
+    ledger = ledger_of(*rows)
+    manifest = build_manifest(ledger, parent.manifest if parent else empty(MANIFEST), SplitSettings())
+    return load_snapshot(store, write_snapshot(store, parent, manifest, ledger, {"images": len(manifest)}))
+
+
+def test_a_manifest_has_one_row_for_equal_pixels_the_first_that_came():
+    ledger = ledger_of(("late", "p", "a", None, 2), ("early", "p", "a", None, 1), ("other", "q", "a", None, 3))
+    manifest = build_manifest(ledger, empty(MANIFEST), SplitSettings())
+
+    assert dict(zip(manifest["image_id"], manifest["source_key"], strict=True)) == {
+        "early-digest": "landing/a/early",
+        "other-digest": "landing/a/other",
+    }
+
+
+def test_refused_objects_are_not_in_the_manifest():
+    ledger = ledger_of(
+        ("good", "p", "a", None, 0), ("bad", None, "a", "empty", 0), ("torn", "q", "b", "label_conflict", 0)
+    )
+
+    assert list(build_manifest(ledger, empty(MANIFEST), SplitSettings())["image_id"]) == ["good-digest"]
+
+
+def test_a_manifest_has_the_columns_of_its_schema_and_a_split_for_every_image():
+    manifest = build_manifest(ledger_of(*images(30)), empty(MANIFEST), SplitSettings())
+
+    assert list(manifest) == MANIFEST.columns.names
+    assert set(manifest["split"]) == {"train", "validation", "test"}
+
+
+def test_splits_of_the_parent_are_kept():
+    first = build_manifest(ledger_of(*images(30)), empty(MANIFEST), SplitSettings())
+    second = build_manifest(ledger_of(*images(30), *images(30, hours=1)), first, SplitSettings(seed=99))
+    splits = second.set_index("image_id")["split"]
+
+    assert len(second) == 60
+    assert splits[first["image_id"]].tolist() == first["split"].tolist()
+
+
+def test_a_snapshot_comes_back_as_it_was_written(store):
+    snapshot = grow(store, images(5))
+
+    assert len(snapshot.manifest) == len(snapshot.ledger) == 5
+    assert snapshot.record == {"snapshot_id": snapshot.snapshot_id, "parent": None, "images": 5}
+    assert set(snapshot.manifest["snapshot"]) == set(snapshot.ledger["snapshot"]) == {snapshot.snapshot_id}
+
+
+def test_a_snapshot_counts_on_from_its_parent_and_rows_keep_where_they_arrived(store):
+    first = grow(store, images(3))
+    ledger = pd.concat([first.ledger, ledger_of(*images(2, hours=1))], ignore_index=True)
+    manifest = build_manifest(ledger, first.manifest, SplitSettings())
+    second = load_snapshot(store, write_snapshot(store, first, manifest, ledger, {}))
+
+    assert (first.snapshot_id[:7], second.snapshot_id[:7]) == ("000001-", "000002-")
+    assert second.record["parent"] == first.snapshot_id
+    assert second.manifest["snapshot"].value_counts().to_dict() == {first.snapshot_id: 3, second.snapshot_id: 2}
+
+
+def test_the_same_arrivals_give_the_same_id_and_others_another(store):
+    assert grow(store, images(3)).snapshot_id == grow(store, images(3)[::-1]).snapshot_id
+    assert grow(store, images(3)).snapshot_id != grow(store, images(4)).snapshot_id
+
+
+def test_a_snapshot_that_is_not_there_is_named(store):
+    with pytest.raises(NotFoundError, match="snapshots/000009-abc/"):
+        load_snapshot(store, "000009-abc")
+
+
+def test_before_the_first_publication_there_is_no_newest_snapshot(store):
+    grow(store, images(3))
+
+    assert latest_snapshot_id(store) is None
+
+
+def test_publishing_moves_the_pointer_along_the_line(store):
+    first = grow(store, images(3))
+    second = grow(store, images(4), first)
+    publish_snapshot(store, first.snapshot_id)
+    assert latest_snapshot_id(store) == first.snapshot_id
+    publish_snapshot(store, second.snapshot_id)
+
+    assert latest_snapshot_id(store) == second.snapshot_id
+    assert read_json(store, "snapshots/latest.json") == {"snapshot_id": second.snapshot_id}
+
+
+def test_publishing_twice_changes_nothing(store):
+    snapshot = grow(store, images(3))
+    publish_snapshot(store, snapshot.snapshot_id)
+    etag = store.head("snapshots/latest.json").etag
+    publish_snapshot(store, snapshot.snapshot_id)
+
+    assert store.head("snapshots/latest.json").etag == etag
+
+
+def test_a_snapshot_that_was_overtaken_is_not_published(store):
+    first = grow(store, images(3))
+    publish_snapshot(store, first.snapshot_id)
+    slow, fast = grow(store, images(4), first), grow(store, images(5), first)
+    publish_snapshot(store, fast.snapshot_id)
+
+    with pytest.raises(DataError, match=f"{slow.snapshot_id} grew from {first.snapshot_id}.* Remedy: Run ingest again"):
+        publish_snapshot(store, slow.snapshot_id)
+    assert latest_snapshot_id(store) == fast.snapshot_id
+
+
+def test_a_second_first_snapshot_is_not_published(store):
+    publish_snapshot(store, grow(store, images(3)).snapshot_id)
+    other = grow(store, images(4))
+
+    with pytest.raises(DataError, match=f"{other.snapshot_id} grew from nothing"):
+        publish_snapshot(store, other.snapshot_id)
+
+
+def test_an_older_snapshot_is_not_published_again(store):
+    first = grow(store, images(3))
+    second = grow(store, images(4), first)
+    publish_snapshot(store, first.snapshot_id)
+    publish_snapshot(store, second.snapshot_id)
+
+    with pytest.raises(DataError, match=first.snapshot_id):
+        publish_snapshot(store, first.snapshot_id)
+    assert latest_snapshot_id(store) == second.snapshot_id
+
+
+@pytest.mark.parametrize("published", [False, True], ids=["first", "later"])
+def test_one_of_many_publishers_wins(store, published):
+    parent = grow(store, images(3))
+    if published:
+        publish_snapshot(store, parent.snapshot_id)
+    rivals = [grow(store, images(4 + i), parent if published else None).snapshot_id for i in range(6)]
+    barrier = threading.Barrier(len(rivals))
+
+    def publish(snapshot_id):
+        barrier.wait()
+        try:
+            publish_snapshot(store, snapshot_id)
+        except DataError:
+            return None
+        return snapshot_id
+
+    with ThreadPoolExecutor(len(rivals)) as pool:
+        winners = [winner for winner in pool.map(publish, rivals) if winner]
+
+    assert winners == [latest_snapshot_id(store)]
+
+
+def test_publishing_what_was_never_written_names_it(store):
+    with pytest.raises(NotFoundError, match=r"snapshots/000001-abc/snapshot\.json"):
+        publish_snapshot(store, "000001-abc")
