@@ -98,7 +98,7 @@ def build_backbone(settings: Settings, variant: str, precision: str = "float32")
         ConfigError: the variant or its backbone is unknown, or an option does not exist there.
         WeightsError: the weights cannot be had or have another digest than the published one.
     """
-    spec = _variant(settings, variant)
+    spec = settings.variant(variant)
     backbone = _backbone(spec)
     shape = (settings.images.size, settings.images.size, 3)
     options = _options(spec, backbone)
@@ -142,14 +142,6 @@ def weights_digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _variant(settings: Settings, name: str) -> VariantSettings:
-    try:
-        return settings.variants[name]
-    except KeyError:
-        known = ", ".join(settings.variants)
-        raise ConfigError(f"There is no variant '{name}'.", f"Known: {known}; or add it under `variants`.") from None
-
-
 def _backbone(spec: VariantSettings) -> Backbone:
     try:
         return BACKBONES[spec.backbone]
@@ -188,8 +180,18 @@ def _load(
         return network
     mirrored = _from_mirror(backbone, options, shape[0], weights, store)
     if mirrored is not None:
-        return application(weights=str(mirrored), **arguments)
+        return _load_file(application, arguments, mirrored)
     return _download(application, arguments, weights)
+
+
+def _load_file(application: Callable[..., Any], arguments: dict[str, Any], path: Path) -> keras.Model:
+    try:
+        return application(weights=str(path), **arguments)
+    except (OSError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"{path} does not hold Keras's weights for {application.__name__} with {arguments}: {error}",
+            "Put the file that Keras publishes into the mirror, unchanged.",
+        ) from error
 
 
 def _randomise(network: keras.Model, seed: int) -> None:

@@ -178,7 +178,8 @@ def _decode(store: Store, image: ImageSource, size: int) -> np.ndarray:
 
 
 def _checked(maps: np.ndarray, prefix: str) -> np.ndarray:
-    half = maps.astype(np.float16)
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused below
+        half = maps.astype(np.float16)
     if not np.isfinite(half).all():
         raise DataError(
             f"The feature maps of {prefix} leave the range of float16 (largest magnitude {np.abs(maps).max():g}).",

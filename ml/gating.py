@@ -52,7 +52,7 @@ def decide(winner: Mapping[str, Any], champion: Mapping[str, Any] | None, settin
         reason = "; ".join(f"{rule.name}: {rule.measured}, required {rule.required}" for rule in failed)
         return Decision(False, f"Rejected: {reason}.", tuple(rules))
     reason = "; ".join(f"{rule.name}: {rule.measured}, required {rule.required}" for rule in rules)
-    return Decision(True, f"All {len(rules)} rules passed: {reason}.", tuple(rules))
+    return Decision(True, f"Cleared: {reason}.", tuple(rules))
 
 
 def _absolute(winner: Mapping[str, Any], settings: GateSettings) -> list[RuleResult]:

@@ -143,7 +143,9 @@ def _decode(image: Image.Image) -> tuple[Image.Image, bool]:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):  # 16 bits and more: the range that is there, stretched over 8 bits
         values = np.asarray(image, dtype=np.float64)
-        low, high = float(values.min()), float(values.max())
+        finite = values[np.isfinite(values)]  # floats mark what was not measured by NaN
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
         scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
         image = Image.fromarray(scaled.round().astype(np.uint8))
     # Alpha is dropped, not composed: medical files carry it by accident and hide nothing under it.

@@ -45,8 +45,12 @@ def run(
         ``run_id``, ``snapshot_id``, ``classes``, ``variants`` and ``images`` by split.
 
     Raises:
+        ConfigError: there is no variant of a name.
         DataError: there is no snapshot, or a class has no image in a split.
     """
+    names = list(dict.fromkeys(variants or context.settings.variants))
+    for name in names:
+        context.settings.variant(name)
     snapshot_id = snapshot_id or latest_snapshot_id(context.store)
     if snapshot_id is None:
         raise DataError("There is no published snapshot.", "Upload images and run `ingest_images`.")
@@ -61,7 +65,7 @@ def run(
         "run_id": run_id,
         "snapshot_id": snapshot_id,
         "classes": list(classes),
-        "variants": list(variants or context.settings.variants),
+        "variants": names,
         "images": {split: int((samples["split"] == split).sum()) for split in SPLITS},
     }
     context.store.put(layout.run_key(run_id, "plan.json"), dump_json(plan))

@@ -60,6 +60,10 @@ GREY = noise(1)
 RGBA = np.dstack([RGB, noise(1, seed=1)])
 DEEP = np.linspace(1000, 3000, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH).astype(np.uint16)
 STRETCHED = np.repeat(np.round((DEEP - 1000.0) * 255 / 2000).astype(np.uint8)[:, :, None], 3, axis=2)
+GAPS = DEEP.astype(np.float32)
+GAPS[5, :3] = np.nan, np.inf, -np.inf
+FILLED = STRETCHED.copy()
+FILLED[5, :3] = [[0], [255], [0]]
 PALETTE = Image.fromarray(RGB).quantize(16)
 CMYK = Image.fromarray(RGB).convert("CMYK")
 WHOLE = {
@@ -142,6 +146,8 @@ def test_a_damaged_image_is_refused_or_read_but_never_an_accident(name, place, b
         pytest.param(encode(DEEP, "PNG"), STRETCHED, 1, id="PNG 16 bits"),
         pytest.param(encode(DEEP, "TIFF"), STRETCHED, 1, id="TIFF 16 bits"),
         pytest.param(encode(DEEP.astype(np.float32), "TIFF"), STRETCHED, 1, id="TIFF F"),
+        pytest.param(encode(GAPS, "TIFF"), FILLED, 1, id="TIFF F with gaps"),
+        pytest.param(encode(np.full_like(GAPS, np.nan), "TIFF"), np.zeros_like(RGB), 1, id="TIFF F of gaps"),
         pytest.param(encode(np.full_like(DEEP, 7), "PNG"), np.zeros_like(RGB), 1, id="PNG 16 bits of one value"),
         pytest.param(encode(CMYK, "TIFF"), np.asarray(CMYK.convert("RGB")), 4, id="TIFF CMYK"),
         pytest.param(encode(CMYK, "JPEG"), decode(encode(CMYK, "JPEG")), 4, id="JPEG CMYK"),

@@ -73,6 +73,13 @@ def test_every_label_is_shared_out_as_asked(count, asked):
     assert np.abs(found.to_numpy() - wanted).max() < 1.5
 
 
+def test_shares_are_of_images_whatever_the_size_of_their_groups():
+    manifest = frame([("a", group) for group in range(60) for _ in range(1 if group % 2 else 6)])
+    found = shares(manifest, assign_splits(manifest, SETTINGS)).loc["a"]
+
+    assert np.abs(found.to_numpy() - len(manifest) * np.array([0.7, 0.15, 0.15])).max() < 4
+
+
 @pytest.mark.parametrize("batches", [[10] * 10, [1] * 40, [50, 3, 3, 3]])
 def test_shares_hold_when_images_come_in_batches(batches):
     manifest = single({})

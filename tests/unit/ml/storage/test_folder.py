@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -11,13 +12,16 @@ from ml.errors import AlreadyExistsError, ConflictError, InvalidKeyError, NotFou
 from ml.storage import open_store
 
 COUNT = """
-import sys
+import sys, time
 from ml.config import StoreSettings
 from ml.errors import ConflictError
 from ml.storage import open_store
 
 store = open_store(StoreSettings(url=sys.argv[1]))
-left = 20
+store.put("ready/" + sys.argv[2], b"")
+while store.head("go") is None:
+    time.sleep(0.001)
+left = 120
 while left:
     value, etag = store.get_with_etag("counter")
     try:
@@ -144,10 +148,14 @@ def test_a_root_that_is_a_file_is_an_error_with_a_remedy(tmp_path):
 
 def test_processes_that_count_lose_no_step(store, root):
     store.put("counter", b"0")
-    counting = [subprocess.Popen([sys.executable, "-c", COUNT, str(root)]) for _ in range(3)]
+    counting = [subprocess.Popen([sys.executable, "-c", COUNT, str(root), str(number)]) for number in range(3)]
+    while len(list(store.list("ready/"))) < 3:
+        assert all(process.poll() is None for process in counting)
+        time.sleep(0.01)
+    store.put("go", b"")
 
     assert [process.wait(60) for process in counting] == [0] * 3
-    assert store.get("counter") == b"60"
+    assert store.get("counter") == b"360"
 
 
 def test_a_materialized_object_is_the_file_itself(store, root, tmp_path):

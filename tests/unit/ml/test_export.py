@@ -1,0 +1,109 @@
+import hashlib
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorflow_serving.apis import prediction_log_pb2
+
+from ml.export import assemble_model, checksums, export_model, write_warmup
+from ml.head import build_head
+from ml.preprocessing import decode_batch
+
+CLASSES = ("glioma", "notumor", "pituitary")
+
+
+def picture(seed):
+    pixels = np.random.default_rng(seed).integers(0, 256, (50, 40, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG" if seed % 2 else "PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return [picture(seed) for seed in range(4)]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A model of narrow MobileNet, its folder, and what its SavedModel gives back."""
+    from ml.config import Settings
+
+    settings = Settings.model_validate(
+        {
+            "images": {"size": 64},
+            "variants": {"narrow": {"backbone": "mobilenet", "alpha": 0.25}},
+            "weights": "random",
+            "train": {"units": 8, "heads": 2, "key_dim": 4},
+        }
+    )
+    model = assemble_model(settings, "narrow", build_head((2, 2, 256), len(CLASSES), settings.train), "float32")
+    folder = tmp_path_factory.mktemp("export") / "model"
+    export_model(model, 64, CLASSES, folder)
+    return model, folder, tf.saved_model.load(str(folder)).signatures
+
+
+def test_signatures_have_the_published_names_and_types(exported):
+    _, _, signatures = exported
+
+    shapes = {
+        name: {output: (spec.dtype.name, spec.shape.as_list()) for output, spec in signature.structured_outputs.items()}
+        for name, signature in signatures.items()
+    }
+    common = {"probabilities": ("float32", [None, 3]), "class_id": ("int64", [None]), "class_name": ("string", [None])}
+    assert shapes == {
+        "serving_default": common,
+        "serving_tensor": common,
+        "explain": common | {"attention": ("float32", [None, 2, 2])},
+    }
+
+
+def test_bytes_tensor_and_keras_agree(exported, images):
+    model, _, signatures = exported
+    tensor = decode_batch(tf.constant(images), 64)
+
+    by_bytes = signatures["serving_default"](image_bytes=tf.constant(images))["probabilities"]
+    by_tensor = signatures["serving_tensor"](images=tensor)["probabilities"]
+
+    np.testing.assert_allclose(by_bytes, by_tensor, atol=1e-5)
+    np.testing.assert_allclose(by_bytes, model(tensor, training=False)["probabilities"], atol=1e-5)
+
+
+def test_class_is_the_most_probable_one_by_name(exported, images):
+    _, _, signatures = exported
+    answer = signatures["serving_default"](image_bytes=tf.constant(images))
+
+    expected = answer["probabilities"].numpy().argmax(axis=1)
+    np.testing.assert_array_equal(answer["class_id"], expected)
+    assert [name.decode() for name in answer["class_name"].numpy()] == [CLASSES[index] for index in expected]
+
+
+def test_attention_of_each_image_sums_to_1(exported, images):
+    _, _, signatures = exported
+    attention = signatures["explain"](image_bytes=tf.constant(images))["attention"]
+
+    np.testing.assert_allclose(tf.reduce_sum(attention, axis=(1, 2)), 1, atol=1e-5)
+
+
+def test_warm_up_is_a_request_that_the_model_can_answer(exported, images):
+    _, folder, signatures = exported
+    write_warmup(folder, "tiny", images[0])
+
+    (record,) = tf.data.TFRecordDataset(str(folder / "assets.extra/tf_serving_warmup_requests"))
+    request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+    tensor = tf.constant(tf.make_ndarray(request.inputs["image_bytes"]))
+    assert (request.model_spec.name, request.model_spec.signature_name) == ("tiny", "serving_default")
+    assert signatures["serving_default"](image_bytes=tensor)["class_id"].shape == (1,)
+
+
+def test_sums_name_every_file_with_its_digest(tmp_path):
+    (tmp_path / "variables").mkdir()
+    (tmp_path / "variables/data").write_bytes(b"weights")
+    (tmp_path / "saved_model.pb").write_bytes(b"graph")
+
+    assert checksums(tmp_path) == "".join(
+        f"{hashlib.sha256(content).hexdigest()}  {name}\n"
+        for name, content in (("saved_model.pb", b"graph"), ("variables/data", b"weights"))
+    )

@@ -1,0 +1,96 @@
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+
+from ml.registry import Champion, Registry
+
+# MLflow's own modules warn when they are imported.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+
+
+@pytest.fixture(scope="module")
+def prepared_database(tmp_path_factory):
+    """An empty tracking database: making one takes seconds."""
+    from mlflow.tracking import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def settings(make_settings, prepared_database, tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(prepared_database.read_bytes())
+    return make_settings({"model_name": "tiny"})
+
+
+@pytest.fixture
+def registry(settings):
+    return Registry(settings)
+
+
+@pytest.fixture
+def candidate(registry):
+    def make(run_id, variant="vgg16"):
+        tracked = registry.start_run(run_id, variant, {"epochs": 3})
+        return SimpleNamespace(run_id=run_id, variant=variant, mlflow_run_id=tracked)
+
+    return make
+
+
+def test_there_is_no_champion_before_the_first_promotion(registry):
+    assert registry.champion() is None
+
+
+def test_champion_is_the_promoted_candidate(registry, candidate):
+    version = registry.register(candidate("run-1"), "models/tiny/1")
+    registry.promote(version, "better")
+
+    assert registry.champion() == Champion(1, "run-1", "vgg16")
+
+
+def test_claimed_version_is_not_the_champion_yet(registry, candidate):
+    registry.promote(registry.register(candidate("run-1"), "uri"), "first")
+
+    registry.register(candidate("run-2"), "uri")
+
+    assert registry.champion().version == 1
+
+
+def test_candidate_keeps_its_number_however_often_it_asks(registry, candidate):
+    first, second = candidate("run-1"), candidate("run-2")
+
+    assert [registry.register(one, "uri") for one in (first, first, second, first, second)] == [1, 1, 2, 1, 2]
+
+
+def test_two_variants_of_a_run_get_two_numbers(registry, candidate):
+    numbers = [registry.register(candidate("run-1", variant), "uri") for variant in ("vgg16", "vgg19")]
+
+    assert numbers == [1, 2]
+
+
+def test_run_keeps_parameters_metrics_files_and_tags(registry, settings):
+    from mlflow.tracking import MlflowClient
+
+    tracked = registry.start_run("run-1", "vgg16", {"epochs": 3})
+    registry.log_metrics(tracked, {"val_loss": 0.5}, step=1)
+    registry.log_metrics(tracked, {"val_loss": 0.25}, step=2)
+    registry.log_files(tracked, {"curves.png": b"picture"})
+    registry.finish_run(tracked, {"quartet.snapshot_id": "000001"})
+
+    client = MlflowClient(settings.tracking_uri)
+    run = client.get_run(tracked)
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"epochs": "3"}
+    assert [point.value for point in client.get_metric_history(tracked, "val_loss")] == [0.5, 0.25]
+    assert run.data.tags["quartet.snapshot_id"] == "000001"
+    assert [artifact.path for artifact in client.list_artifacts(tracked)] == ["curves.png"]
+
+
+def test_tasks_that_begin_at_once_share_an_experiment(settings):
+    with ThreadPoolExecutor(4) as pool:
+        registries = list(pool.map(lambda _: Registry(settings), range(4)))
+
+    tracked = {registry.start_run(f"run-{index}", "vgg16", {}) for index, registry in enumerate(registries)}
+    assert len(tracked) == 4
