@@ -55,11 +55,11 @@ format: $(SYNCED) ## Put imports and layout in order
 bench: $(SYNCED) ## Measure what bench/ measures
 	$(PYTHON_ENV) -m bench
 
-clean: ## Stop the stack and remove var: images, models, Airflow's database
+clean: ## Stop the stack and remove var and every var-*: images, models, Airflow's database
 	@if [ -x $(PYTHON_ENV) ]; then $(PYTHON_ENV) -m infra.local down; \
 	elif ls var/run/*.json >/dev/null 2>&1; then \
 		echo "var/run names processes that may still run; make setup first, to stop them."; exit 1; fi
-	rm -rf var
+	rm -rf var var-*
 
 clean-all: clean ## Remove .venv and the tools' caches as well
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -70,10 +70,14 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class LeaderboardRow:
-    """One candidate. ``validation_macro_f1`` chose among them; the others are measured on the test split."""
+    """One candidate. ``validation_macro_f1`` chose among them; the others are measured on the test split.
+
+    The champion was chosen in an earlier run: it has no ``validation_macro_f1`` here, and its ``seconds`` are that
+    run's.
+    """
 
     variant: str
-    validation_macro_f1: float
+    validation_macro_f1: float | None
     accuracy: float
     macro_f1: float
     seconds: float

@@ -14,7 +14,6 @@ os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(ROOT / "dags")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 
-
 @pytest.fixture(scope="session")
 def airflow_database():
     with warnings.catch_warnings():

@@ -139,6 +139,12 @@ def test_a_promotion_names_its_version_reason_and_rules() -> None:
     assert all(part in text for part in ("Promoted as version 7", "Better by 0.021.", "at least 0.900", "✗ failed"))
 
 
+def test_a_champion_is_shown_without_the_figure_that_chose_it() -> None:
+    champion = replace(CHAMPION, validation_macro_f1=None)
+    text = Outline(render_run_report(replace(RUN, champion=champion))).text
+    assert "in production not measured" in text
+
+
 def test_a_refusal_is_plain() -> None:
     html = render_run_report(replace(RUN, decision=DecisionView(False, "No rule is set."), champion=None))
     text = Outline(html).text

@@ -1,0 +1,139 @@
+"""A small run from pictures to a promoted version, made once: the tests of the steps look at what it left."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.config import Settings
+from ml.context import Context
+from ml.storage import open_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ml.storage import Store
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+#: Of images a class; the second is the larger one, so that oversampling has something to do.
+COUNTS = {"stripes": 14, "spots": 20}
+
+
+def draw(label: str, index: int) -> bytes:
+    """Stripes or noise, which random features tell apart easily."""
+    generator = np.random.default_rng((index, len(label)))
+    pixels = generator.integers(0, 60, (64, 64, 3))
+    if label == "stripes":
+        pixels[:, index % 4 :: 8] += 190
+    else:
+        pixels += generator.integers(0, 190, (64, 64, 3))
+    stream = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def write_images(store: Store) -> None:
+    for label, count in COUNTS.items():
+        for index in range(count):
+            store.put(f"landing/{label}/{index:02d}.png", draw(label, index))
+
+
+def tiny_settings(folder: Path) -> Settings:
+    return Settings.model_validate(
+        {
+            "model_name": "tiny",
+            "store": {"url": str(folder / "store"), "cache_dir": folder / "cache"},
+            "images": {"size": 64},
+            "variants": {
+                "narrow": {"backbone": "mobilenet", "alpha": 0.25},
+                "wide": {"backbone": "mobilenet", "alpha": 0.5},
+            },
+            "weights": "random",
+            "features": {"precision": "float32"},
+            "train": {"epochs": 4, "units": 8, "heads": 2, "key_dim": 4, "learning_rate": 0.01},
+            "gate": {"min_macro_f1": 0.5, "champion_margin": 0},
+            "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",
+            "artifact_uri": str(folder / "artifacts"),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its context and what each step returned."""
+
+    context: Context
+    run_id: str
+    plan: dict[str, Any]
+    extracted: dict[str, dict[str, Any]]
+    trained: dict[str, dict[str, Any]]
+    evaluation: dict[str, Any]
+    decision: dict[str, Any]
+    promotion: dict[str, Any] | None
+    report: dict[str, Any]
+
+
+def ingest(context: Context) -> str:
+    from ml.steps import describe, ingest, publish_snapshot, validate
+
+    snapshot_id = str(ingest.run(context, NOW)["snapshot_id"])
+    describe.run(context, snapshot_id)
+    validate.run(context, snapshot_id)
+    publish_snapshot.run(context, snapshot_id)
+    return snapshot_id
+
+
+def retrain(context: Context, run_id: str) -> Run:
+    from ml.steps import evaluate, extract, gate, promote, report, split, train
+
+    plan = split.run(context, run_id)
+    extracted = {variant: extract.run(context, run_id, variant) for variant in plan["variants"]}
+    trained = {variant: train.run(context, features) for variant, features in extracted.items()}
+    evaluation = evaluate.run(context, run_id)
+    decision = gate.run(context, run_id)
+    promotion = promote.run(context, run_id) if decision["promoted"] else None
+    page = report.run(context, run_id, NOW, promotion and promotion["version"])
+    return Run(context, run_id, plan, extracted, trained, evaluation, decision, promotion, page)
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    settings = tiny_settings(tmp_path_factory.mktemp("steps"))
+    context = Context(settings, open_store(settings.store))
+    write_images(context.store)
+    with warnings.catch_warnings():
+        # Great Expectations' and MLflow's own modules warn when they are imported.
+        warnings.simplefilter("ignore")
+        ingest(context)
+        return retrain(context, "first")
+
+
+@pytest.fixture(scope="session")
+def second_run(first_run: Run) -> Run:
+    """The same again, on the same snapshot: nothing new to learn."""
+    return retrain(first_run.context, "second")
+
+
+@pytest.fixture
+def small_context(tmp_path: Path) -> Context:
+    """A store of its own with the images in its landing zone."""
+    settings = tiny_settings(tmp_path)
+    context = Context(settings, open_store(settings.store))
+    write_images(context.store)
+    return context
+
+
+@pytest.fixture
+def published_context(small_context: Context) -> Context:
+    """With a published snapshot, not held against the expectations."""
+    from ml.steps import ingest, publish_snapshot
+
+    publish_snapshot.run(small_context, str(ingest.run(small_context, NOW)["snapshot_id"]))
+    return small_context

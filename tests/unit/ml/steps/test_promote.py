@@ -1,0 +1,78 @@
+import hashlib
+import json
+
+import pytest
+
+from ml.errors import DataError
+from ml.registry import Registry
+from ml.steps import promote
+
+pytestmark = pytest.mark.slow
+
+
+def published(run):
+    return {info.key: info for info in run.context.store.list("models/tiny/1/")}
+
+
+def test_winner_becomes_version_1_and_the_champion(first_run):
+    champion = Registry(first_run.context.settings).champion()
+
+    assert (first_run.promotion["version"], first_run.promotion["variant"]) == (1, first_run.evaluation["chosen"])
+    assert (champion.version, champion.run_id) == (1, "first")
+
+
+def test_sums_name_every_published_file(first_run):
+    sums = first_run.context.store.get("models/tiny/1/SHA256SUMS").decode()
+    named = {name: digest for digest, name in (line.split("  ") for line in sums.splitlines())}
+    files = {key.removeprefix("models/tiny/1/") for key in published(first_run)} - {"SHA256SUMS"}
+
+    assert set(named) == files
+    assert {"saved_model.pb", "assets.extra/tf_serving_warmup_requests", "assets.extra/decision.json"} <= files
+    for name, digest in named.items():
+        data = first_run.context.store.get(f"models/tiny/1/{name}")
+        assert hashlib.sha256(data).hexdigest() == digest
+
+
+def test_promotion_is_on_record(first_run):
+    record = json.loads(first_run.context.store.get("promotions/tiny/00000001.json"))
+
+    assert record["run_id"] == "first"
+    assert record["snapshot_id"] == first_run.plan["snapshot_id"]
+    assert record["reason"].startswith("Cleared: macro F1")
+
+
+def test_promoting_again_is_the_same_promotion(first_run):
+    record = first_run.context.store.get("promotions/tiny/00000001.json")
+
+    again = promote.run(first_run.context, "first")
+
+    assert again == first_run.promotion
+    assert first_run.context.store.get("promotions/tiny/00000001.json") == record
+
+
+def test_tie_with_the_champion_is_not_promoted(second_run):
+    assert second_run.promotion is None
+    assert "better than the champion" in second_run.decision["reason"]
+    with pytest.raises(DataError, match=r"Run second was not cleared: Rejected: better than the champion"):
+        promote.run(second_run.context, "second")
+
+
+def test_model_that_disagrees_with_its_evaluation_is_not_published(first_run, monkeypatch):
+    """A tolerance that nothing meets stands for a model that was exported wrongly."""
+    monkeypatch.setattr("ml.steps.promote.TOLERANCE", {"float32": -1.0})
+    before = published(first_run)
+
+    with pytest.raises(DataError, match=r"differs from its evaluation by 0\.\d+ in probability.*precision: float32"):
+        promote.run(first_run.context, "first")
+    assert published(first_run) == before
+
+
+def test_killed_before_the_sums_it_ends_the_same_when_run_again(first_run):
+    store = first_run.context.store
+    store.delete("models/tiny/1/SHA256SUMS")
+    store.delete("models/tiny/1/saved_model.pb")
+
+    assert promote.run(first_run.context, "first")["version"] == 1
+    assert store.head("models/tiny/1/SHA256SUMS") is not None
+    assert store.head("models/tiny/1/saved_model.pb") is not None
+    assert Registry(first_run.context.settings).champion().version == 1

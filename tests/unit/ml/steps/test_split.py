@@ -1,0 +1,84 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from ml.errors import ConfigError, DataError
+from ml.snapshots import latest_snapshot_id, load_snapshot
+from ml.steps import ingest, publish_snapshot, split
+
+
+def test_plan_says_what_the_run_trains_on(published_context):
+    plan = split.run(published_context, "a run")
+
+    assert plan["run_id"] == "a run"
+    assert plan["snapshot_id"] == latest_snapshot_id(published_context.store)
+    assert plan["classes"] == ["spots", "stripes"]
+    assert plan["variants"] == ["narrow", "wide"]
+    assert sum(plan["images"].values()) == 34
+    assert json.loads(published_context.store.get("runs/a-run/plan.json")) == plan
+
+
+def test_splits_are_those_of_the_manifest(published_context):
+    plan = split.run(published_context, "run")
+    samples = split.load_samples(published_context.store, "run")
+    manifest = load_snapshot(published_context.store, plan["snapshot_id"]).manifest
+
+    assert dict(zip(samples["image_id"], samples["split"], strict=True)) == dict(
+        zip(manifest["image_id"], manifest["split"], strict=True)
+    )
+
+
+def test_oversampling_evens_out_training_images_and_touches_no_others(published_context):
+    split.run(published_context, "run")
+    samples = split.load_samples(published_context.store, "run")
+
+    training = samples[samples["split"] == "train"]
+    assert training.groupby("label")["repeats"].sum().nunique() == 1
+    assert training["repeats"].min() >= 1
+    assert training["repeats"].max() > 1
+    assert set(samples["repeats"][samples["split"] != "train"]) == {1}
+
+
+def test_two_runs_on_a_snapshot_see_the_same_samples(published_context):
+    for run_id in ("one", "two"):
+        split.run(published_context, run_id)
+
+    one, two = (published_context.store.get(f"runs/{run_id}/samples.parquet") for run_id in ("one", "two"))
+    assert one == two
+
+
+def test_chosen_variants_are_taken_once_each_in_their_order(published_context):
+    assert split.run(published_context, "run", variants=["wide", "narrow", "wide"])["variants"] == ["wide", "narrow"]
+
+
+def test_unknown_variant_is_refused_before_anything_is_written(published_context):
+    with pytest.raises(ConfigError, match=r"no variant 'vgg99'.*Known: narrow, wide"):
+        split.run(published_context, "run", variants=["narrow", "vgg99"])
+    assert list(published_context.store.list("runs/")) == []
+
+
+def test_run_without_a_snapshot_says_how_to_get_one(small_context):
+    with pytest.raises(DataError, match=r"no published snapshot.*run `ingest_images`"):
+        split.run(small_context, "run")
+
+
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [
+        (lambda key: "stripes" in key, "has the single class stripes"),
+        (
+            lambda key: "stripes" in key or key.endswith("/00.png"),
+            "spots has none in validation; spots has none in test",
+        ),
+    ],
+    ids=["one-class", "too-few-images"],
+)
+def test_data_that_cannot_be_trained_on_is_refused(small_context, keep, message):
+    for info in list(small_context.store.list("landing/")):
+        if not keep(info.key):
+            small_context.store.delete(info.key)
+    publish_snapshot.run(small_context, ingest.run(small_context, datetime.now(UTC))["snapshot_id"])
+
+    with pytest.raises(DataError, match=message):
+        split.run(small_context, "run")
