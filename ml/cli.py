@@ -15,7 +15,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from ml.config import Settings, load_settings
-from ml.errors import QuartetError
+from ml.terminal import leaderboard_table, run_app
 
 if TYPE_CHECKING:
     from ml.context import Context
@@ -41,13 +41,7 @@ def main() -> None:
     )
     for name in ("alembic", "mlflow", "great_expectations", "botocore", "absl"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        app()
-    except QuartetError as error:
-        errors.print(f"[bold red]{type(error).__name__}:[/] {error.message}", soft_wrap=True, highlight=False)
-        if error.remedy:
-            errors.print(f"[bold]Remedy:[/] {error.remedy}", soft_wrap=True, highlight=False)
-        raise SystemExit(1) from error
+    run_app(app, errors)
 
 
 @app.command()
@@ -188,22 +182,6 @@ def status() -> None:
             "serving": _serving(context.settings),
         },
     )
-
-
-def leaderboard_table(evaluation: dict[str, Any]) -> Table:
-    """The candidates of a run, best first."""
-    table = Table("variant", "validation macro F1", "accuracy", "macro F1", "seconds", "weights")
-    for row in evaluation["leaderboard"]:
-        mark = "* " if row["variant"] == evaluation["chosen"] else "  "
-        table.add_row(
-            mark + row["variant"],
-            f"{row['validation_macro_f1']:.4f}",
-            f"{row['accuracy']:.4f}",
-            f"{row['macro_f1']:.4f}",
-            f"{row['seconds']:.1f}",
-            row["weights"],
-        )
-    return table
 
 
 def _context() -> Context:

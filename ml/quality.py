@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["CheckResult", "check_manifest"]
 
 
+#: The suite's expectations in words.
+SENTENCES = {
+    "expect_column_unique_value_count_to_be_between": "different values of {column}: {bounds}",
+    "expect_column_values_to_be_between": "{column} {bounds}",
+    "expect_column_values_to_be_in_set": "{column} is one of {allowed}",
+    "expect_column_values_to_be_unique": "{column} is unique",
+    "expect_column_values_to_match_regex": "{column} matches {regex}",
+    "expect_column_values_to_not_be_null": "{column} is present",
+}
+
+
 @dataclass(frozen=True)
 class CheckResult:
     """One expectation's outcome; ``offending`` holds up to 20 image ids."""
@@ -150,9 +161,8 @@ def _read(result: Any, frame: pd.DataFrame, index: str) -> CheckResult:
     arguments = {key: value for key, value in config.kwargs.items() if key not in {"batch_id", "column"}}
     column = config.kwargs.get("column", "")
     unexpected = result.result.get("partial_unexpected_index_list") or []
-    asked = config.type.removeprefix("expect_column_").replace("_", " ")
     return CheckResult(
-        expectation=f"{column}: {asked} {_words(arguments)}".strip(),
+        expectation=_sentence(config.type, column, arguments),
         severity=str(getattr(config.severity, "value", config.severity)),
         passed=bool(result.success),
         observed=_observed(result.result, unexpected, frame, column, index),
@@ -160,8 +170,15 @@ def _read(result: Any, frame: pd.DataFrame, index: str) -> CheckResult:
     )
 
 
-def _words(arguments: dict[str, Any]) -> str:
-    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in arguments.items() if value is not None)
+def _sentence(kind: str, column: str, arguments: dict[str, Any]) -> str:
+    low, high = (_number(arguments.get(name)) for name in ("min_value", "max_value"))
+    bounds = f"from {low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
+    allowed = ", ".join(map(str, arguments.get("value_set") or ()))
+    return SENTENCES[kind].format(column=column, bounds=bounds, allowed=allowed, regex=arguments.get("regex"))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}" if value == int(value) else f"{value:g}"
 
 
 def _observed(

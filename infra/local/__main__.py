@@ -15,7 +15,7 @@ from infra.local.components import COMPONENT_NAMES
 from infra.local.credentials import ADMIN, VIEWER, read_password
 from infra.local.layout import Layout
 from infra.local.processes import State
-from ml.errors import QuartetError
+from ml.terminal import run_app
 
 __all__ = ["app", "main"]
 
@@ -36,13 +36,7 @@ Root = Annotated[Path, typer.Option(help="Holds dags, plugins and quartet.yaml."
 
 def main() -> None:
     """Run the command line; an error that a person can mend ends with status 1 and the remedy."""
-    try:
-        app()
-    except QuartetError as error:
-        errors.print(f"[bold red]{type(error).__name__}:[/] {escape(error.message)}", soft_wrap=True, highlight=False)
-        if error.remedy:
-            errors.print(f"[bold]Remedy:[/] {escape(error.remedy)}", soft_wrap=True, highlight=False)
-        raise SystemExit(1) from error
+    run_app(app, errors)
 
 
 @app.command()

@@ -11,8 +11,8 @@ from rich.table import Table
 from infra.local.credentials import ADMIN
 from ml import layout as keys
 from ml.candidates import weights_notice
-from ml.cli import leaderboard_table
 from ml.storage import read_json
+from ml.terminal import leaderboard_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -62,23 +62,23 @@ def test_a_sound_manifest_meets_every_expectation(manifest_of):
 @pytest.mark.parametrize(
     ("column", "value", "asked"),
     [
-        ("image_id", "ab", "match regex"),
+        ("image_id", "ab", "matches ^"),
         ("image_id", hashlib.sha256(b"a1").hexdigest(), "unique"),
-        ("uri", None, "not be null"),
-        ("group", None, "not be null"),
-        ("split", "held out", "in set value set ['train', 'validation', 'test']"),
-        ("label", "c", "in set value set ['a', 'b']"),
-        ("width", 31, "min value 32"),
-        ("height", 31, "min value 32"),
-        ("bytes", 0, "min value 1"),
-        ("bytes", 2**30, "max value 67108864"),
+        ("uri", None, "is present"),
+        ("group", None, "is present"),
+        ("split", "held out", "is one of train, validation, test"),
+        ("label", "c", "is one of a, b"),
+        ("width", 31, "width at least 32"),
+        ("height", 31, "height at least 32"),
+        ("bytes", 0, "bytes from 1 to"),
+        ("bytes", 2**30, "to 67108864"),
     ],
 )
 def test_one_bad_value_fails_its_critical_expectation(manifest_of, failures, column, value, asked):
     (failure,) = failures(manifest_of(**{column: value}))
 
     assert failure.severity == "critical"
-    assert failure.expectation.startswith(f"{column}: ")
+    assert failure.expectation.startswith(f"{column} ")
     assert asked in failure.expectation
 
 
@@ -100,13 +100,11 @@ def test_a_class_with_too_few_images_is_named_with_their_number(manifest_of, fai
     (failure,) = failures(manifest_of({"a": 12, "b": 9}))
 
     assert (failure.severity, failure.observed, failure.offending) == ("critical", "1 of 2 outside: b has 9", ("b",))
-    assert failure.expectation.startswith("images: ")
+    assert failure.expectation.startswith("images ")
 
 
 def test_a_class_without_images_is_named(manifest_of, failures):
-    found = {
-        failure.expectation.split(":")[0]: failure.observed for failure in failures(manifest_of(), ("a", "b", "c"))
-    }
+    found = {failure.expectation.split()[0]: failure.observed for failure in failures(manifest_of(), ("a", "b", "c"))}
 
     assert found == dict.fromkeys(("images", "train", "validation", "test"), "1 of 3 outside: c has 0")
 
@@ -117,7 +115,7 @@ def test_a_class_that_is_missing_in_a_split_is_named(manifest_of, failures, spli
     manifest = manifest[(manifest["label"] == "a") | (manifest["split"] != split)]
     (failure,) = failures(manifest)
 
-    assert failure.expectation.startswith(f"{split}: ")
+    assert failure.expectation.startswith(f"{split} ")
     assert (failure.severity, failure.observed) == ("critical", "1 of 2 outside: b has 0")
 
 
@@ -125,15 +123,15 @@ def test_a_single_class_is_named(manifest_of, failures):
     (failure,) = failures(manifest_of({"a": 12}), ("a",), max_class_share=1)
 
     assert (failure.severity, failure.observed) == ("critical", "1: a")
-    assert failure.expectation == "label: unique value count to be between min value 2"
+    assert failure.expectation == "different values of label: at least 2"
 
 
 @pytest.mark.parametrize(
     ("counts", "share", "limits", "expectation", "observed"),
     [
-        ({"a": 12, "b": 12}, 0.25, {}, "quarantined_share: ", "2 of 2 outside: a has 0.25"),
-        ({"a": 36, "b": 12}, 0.0, {"max_class_share": 0.7}, "share: ", "1 of 2 outside: a has 0.75"),
-        ({"a": 12, "b": 12}, 0.0, {"min_contrast": 25}, "contrast: ", "24 of 24 outside: "),
+        ({"a": 12, "b": 12}, 0.25, {}, "quarantined_share ", "2 of 2 outside: a has 0.25"),
+        ({"a": 36, "b": 12}, 0.0, {"max_class_share": 0.7}, "share ", "1 of 2 outside: a has 0.75"),
+        ({"a": 12, "b": 12}, 0.0, {"min_contrast": 25}, "contrast ", "24 of 24 outside: "),
     ],
     ids=["quarantine", "share", "contrast"],
 )
@@ -166,7 +164,7 @@ def test_an_outcome_is_a_document(manifest_of, failures):
     (failure,) = failures(manifest_of({"a": 12, "b": 9}))
 
     assert failure.to_dict() == {
-        "expectation": "images: values to be between min value 10.0",
+        "expectation": "images at least 10",
         "severity": "critical",
         "passed": False,
         "observed": "1 of 2 outside: b has 9",

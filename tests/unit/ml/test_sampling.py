@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from ml.config import SplitSettings
 from ml.sampling import SPLITS, assign_splits, oversample
 
-QUIET = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+QUIET = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 SETTINGS = SplitSettings()
 #: Images as (label, group) pairs; a group may hold several images, and even several labels.
-images = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60)), min_size=1, max_size=80)
+images = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60)), min_size=1, max_size=50)
 
 
 def frame(pairs, splits=None):
@@ -80,7 +80,7 @@ def test_shares_are_of_images_whatever_the_size_of_their_groups():
     assert np.abs(found.to_numpy() - len(manifest) * np.array([0.7, 0.15, 0.15])).max() < 4
 
 
-@pytest.mark.parametrize("batches", [[10] * 10, [1] * 40, [50, 3, 3, 3]])
+@pytest.mark.parametrize("batches", [[10] * 10, [1] * 25, [50, 3, 3, 3]])
 def test_shares_hold_when_images_come_in_batches(batches):
     manifest = single({})
     for number, size in enumerate(batches):

@@ -1,0 +1,54 @@
+"""What people see in a terminal: errors with their remedy, and the table of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from ml.errors import QuartetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rich.console import Console
+
+__all__ = ["leaderboard_table", "run_app"]
+
+
+def run_app(app: Callable[[], object], errors: Console) -> None:
+    """Run a command line; an error that a person can mend ends with status 1 and the remedy on standard error."""
+    try:
+        app()
+    except QuartetError as error:
+        errors.print(f"[bold red]{type(error).__name__}:[/] {escape(error.message)}", soft_wrap=True, highlight=False)
+        if error.remedy:
+            errors.print(f"[bold]Remedy:[/] {escape(error.remedy)}", soft_wrap=True, highlight=False)
+        raise SystemExit(1) from error
+
+
+def leaderboard_table(evaluation: Mapping[str, Any]) -> Table:
+    """The candidates of a run, best first, and the champion they were measured beside."""
+    table = Table("variant", "validation macro F1", "accuracy", "macro F1", "seconds", "weights")
+    for row in evaluation["leaderboard"]:
+        mark = "* " if row["variant"] == evaluation["chosen"] else "  "
+        table.add_row(
+            mark + row["variant"],
+            f"{row['validation_macro_f1']:.4f}",
+            f"{row['accuracy']:.4f}",
+            f"{row['macro_f1']:.4f}",
+            f"{row['seconds']:.1f}",
+            row["weights"],
+        )
+    champion = evaluation.get("champion")
+    if champion:
+        table.add_row(
+            f"  {champion['variant']} (version {champion['version']}, in production)",
+            "",
+            f"{champion['accuracy']:.4f}",
+            f"{champion['macro_f1']:.4f}",
+            "",
+            champion["weights"],
+        )
+    return table

@@ -1,0 +1,70 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from ml.errors import DataError
+from ml.terminal import leaderboard_table, run_app
+
+ROWS = [
+    {
+        "variant": "vgg16",
+        "validation_macro_f1": 0.9,
+        "accuracy": 0.875,
+        "macro_f1": 0.87,
+        "seconds": 12.34,
+        "weights": "random",
+    },
+    {
+        "variant": "xception",
+        "validation_macro_f1": 0.8,
+        "accuracy": 0.5,
+        "macro_f1": 0.4,
+        "seconds": 5.0,
+        "weights": "random",
+    },
+]
+
+
+@pytest.fixture
+def console():
+    return Console(file=io.StringIO(), width=120)
+
+
+def test_error_is_printed_to_the_letter_with_its_remedy(console):
+    def fails():
+        raise DataError("There is no class [glioma].", "Add [/one].")
+
+    with pytest.raises(SystemExit) as ended:
+        run_app(fails, console)
+
+    assert ended.value.code == 1
+    assert console.file.getvalue() == "DataError: There is no class [glioma].\nRemedy: Add [/one].\n"
+
+
+def test_bug_keeps_its_traceback(console):
+    with pytest.raises(ZeroDivisionError):
+        run_app(lambda: 1 / 0, console)
+
+
+def test_table_marks_the_winner_and_keeps_the_order(console):
+    console.print(leaderboard_table({"leaderboard": ROWS, "chosen": "vgg16"}))
+
+    lines = [line for line in console.file.getvalue().splitlines() if "random" in line]
+    assert [cell.strip() for cell in lines[0].split("│")[1:-1]] == [
+        "* vgg16",
+        "0.9000",
+        "0.8750",
+        "0.8700",
+        "12.3",
+        "random",
+    ]
+    assert lines[1].split("│")[1].strip() == "xception"
+
+
+def test_champion_stands_below_the_candidates(console):
+    champion = ROWS[1] | {"version": 3, "validation_macro_f1": None}
+
+    console.print(leaderboard_table({"leaderboard": ROWS[:1], "chosen": "vgg16", "champion": champion}))
+
+    assert "xception (version 3, in production)" in console.file.getvalue().splitlines()[-2]
