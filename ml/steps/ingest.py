@@ -43,8 +43,8 @@ def run(context: Context, now: datetime) -> dict[str, Any]:
 
     Returns:
         ``snapshot_id``, ``parent``, ``changed`` (False when nothing new had arrived: then the snapshot is the
-        parent) and the counts ``seen``, ``images``, ``added``, ``duplicates``, ``quarantined`` and
-        ``quarantined_by_reason``.
+        parent) and the counts ``seen`` (ever), ``arrived`` (now), ``images``, ``added``, ``duplicates``,
+        ``quarantined`` and ``quarantined_by_reason``.
 
     Raises:
         DataError: the landing zone is empty and always was, or holds no acceptable image.
@@ -115,6 +115,7 @@ def _nothing_new(context: Context, parent: Snapshot | None) -> dict[str, Any]:
         "parent": parent.record["parent"],
         "changed": False,
         **kept,
+        "arrived": 0,
         "added": 0,
     }
 
