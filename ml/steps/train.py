@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml.context import Context
+    from ml.training import TrainedHead
 
 __all__ = ["run"]
 
@@ -54,20 +55,7 @@ def run(context: Context, features: Mapping[str, Any]) -> dict[str, Any]:
         settings.train,
         lambda epoch, metrics: _log_epoch(registry, tracked, variant, epoch, metrics),
     )
-    candidate = Candidate(
-        run_id=run_id,
-        variant=variant,
-        snapshot_id=plan["snapshot_id"],
-        classes=tuple(plan["classes"]),
-        fingerprint=features["fingerprint"],
-        feature_shape=reader.shape(),
-        weights_digest=features["weights_digest"],
-        precision=features["precision"],
-        settings=_decisive(context, features["precision"]),
-        best_epoch=trained.best_epoch,
-        seconds=features["seconds"] + trained.seconds,
-        mlflow_run_id=tracked,
-    )
+    candidate = _candidate(context, features, plan, trained, reader.shape(), tracked)
     context.store.put(layout.run_key(run_id, variant, "history.parquet"), _parquet(trained.history))
     store_candidate(context.store, candidate, trained.head)
     epochs = len(trained.history)
@@ -80,6 +68,30 @@ def run(context: Context, features: Mapping[str, Any]) -> dict[str, Any]:
         "val_loss": float(trained.history["val_loss"].min()),
         "seconds": trained.seconds,
     }
+
+
+def _candidate(
+    context: Context,
+    features: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    trained: TrainedHead,
+    feature_shape: tuple[int, int, int],
+    mlflow_run_id: str,
+) -> Candidate:
+    return Candidate(
+        run_id=plan["run_id"],
+        variant=str(features["variant"]),
+        snapshot_id=plan["snapshot_id"],
+        classes=tuple(plan["classes"]),
+        fingerprint=features["fingerprint"],
+        feature_shape=feature_shape,
+        weights_digest=features["weights_digest"],
+        precision=features["precision"],
+        settings=_decisive(context, features["precision"]),
+        best_epoch=trained.best_epoch,
+        seconds=features["seconds"] + trained.seconds,
+        mlflow_run_id=mlflow_run_id,
+    )
 
 
 def _training(samples: pd.DataFrame) -> LabelledImages:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -32,17 +30,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def environ():
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    names = ("QUARTET_AIRFLOW_PORT", "QUARTET__SERVING__GRPC_PORT", "QUARTET__SERVING__REST_PORT")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("QUARTET")}
-    return inherited | {name: str(port) for name, port in zip(names, ports, strict=True)} | {"COLUMNS": "200"}
-
-
-@pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("demo")
     for name in ("dags", "plugins"):
@@ -58,7 +45,9 @@ def data(tmp_path_factory):
 
 def run_demo(root, data, environ):
     command = [sys.executable, "-m", "infra.local", "demo", "--root", str(root), "--data", str(data)]
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=540)
+    return subprocess.run(
+        command, cwd=ROOT, env=environ | {"COLUMNS": "200"}, capture_output=True, text=True, check=False, timeout=540
+    )
 
 
 @pytest.fixture(scope="module")
