@@ -72,13 +72,14 @@ def _against_champion(
     if champion is None or settings.champion_margin is None:
         return []
     measured, bar = float(winner["macro_f1"]), float(champion["macro_f1"])
+    by = f" by {settings.champion_margin:g} or more" if settings.champion_margin else ""
     return [
         RuleResult(
             "better than the champion",
             # Strictly better: a tie keeps the champion.
             measured > bar and measured >= bar + settings.champion_margin,
             f"{measured:.4f}",
-            f"above the champion's {bar:.4f} by {settings.champion_margin:g} or more, on the same test images",
+            f"above the champion's {bar:.4f}{by}, on the same test images",
         )
     ]
 

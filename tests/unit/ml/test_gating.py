@@ -66,6 +66,14 @@ def test_rejection_names_each_missed_rule_with_its_numbers():
     assert [rule.passed for rule in decision.rules] == [True, False, False]
 
 
+def test_tie_is_said_without_a_margin_of_nothing():
+    decision = decide(WINNER, metrics(0.8), GateSettings(champion_margin=0))
+
+    assert decision.reason == (
+        "Rejected: better than the champion: 0.8000, required above the champion's 0.8000, on the same test images."
+    )
+
+
 def test_document_of_a_decision_holds_every_rule():
     document = decide(WINNER, None, GateSettings(min_macro_f1=0.75)).to_dict()
 

@@ -134,7 +134,7 @@ def test_nothing_new_leaves_the_snapshot(context, put_image, take_in):
     before = keys(store, "")
     second = take_in(days=1, publish=False)
 
-    assert second == {key: first[key] for key in second} | {"changed": False, "added": 0}
+    assert second == first | {"changed": False, "arrived": 0, "added": 0}
     assert keys(store, "") == before
 
 
