@@ -23,7 +23,7 @@ VARIANT = "mobilenet"
 
 def measure() -> Measured:
     """Extract 200 images, then again with two more, then with nothing new."""
-    from ml.steps.extract import ensure_features
+    from ml.extraction import ensure_features
 
     with tempfile.TemporaryDirectory() as folder:
         context = _context(Path(folder))

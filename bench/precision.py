@@ -50,6 +50,6 @@ def _rate(settings: Settings, variant: str, precision: str, batch: np.ndarray) -
 
 
 def _compiled(settings: Settings, variant: str, precision: str) -> Callable[[np.ndarray], np.ndarray]:
-    from ml.steps.extract import compile_backbone
+    from ml.extraction import compile_backbone
 
     return compile_backbone(build_backbone(settings, variant, precision))

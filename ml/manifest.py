@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -12,7 +13,10 @@ import pyarrow.parquet as pq
 
 from ml.errors import DataError
 
-__all__ = ["LEDGER", "MANIFEST", "TableSchema", "empty", "from_parquet", "snapshot_digest", "to_parquet"]
+if TYPE_CHECKING:
+    from ml.config import Settings
+
+__all__ = ["LEDGER", "MANIFEST", "TableSchema", "classes_of", "empty", "from_parquet", "snapshot_digest", "to_parquet"]
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -78,6 +82,11 @@ MANIFEST = TableSchema(
     ),
     ("image_id",),
 )
+
+
+def classes_of(manifest: pd.DataFrame, settings: Settings) -> tuple[str, ...]:
+    """The labels in the order of the model's outputs: declared, or those found, sorted."""
+    return tuple(sorted(manifest["label"].unique())) if settings.classes == "discover" else tuple(settings.classes)
 
 
 def empty(schema: TableSchema) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ml.sampling import SPLITS
+from ml.splits import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd

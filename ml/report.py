@@ -11,11 +11,15 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import NamedTuple
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ml.errors import DataError
+from ml.splits import SPLITS
 
 __all__ = [
+    "CANDIDATE_FIGURES",
+    "SNAPSHOT_FIGURES",
     "CandidateView",
     "ClassRow",
     "DecisionView",
@@ -29,7 +33,21 @@ __all__ = [
     "SplitCounts",
     "render_run_report",
     "render_snapshot_report",
+    "split_counts",
 ]
+
+#: The pictures of a page: file name, caption, and what it shows to those who cannot see it.
+SNAPSHOT_FIGURES = (
+    ("classes.png", "Images of each class", "Bars: images of each class, by split"),
+    ("shares.png", "Shares of the classes", "Pie chart: share of each class in all images"),
+    ("samples.png", "Samples", "A grid of sample images, one row a class"),
+)
+CANDIDATE_FIGURES = (
+    ("curves.png", "Learning curves", "Accuracy and loss on training and validation images, epoch by epoch"),
+    ("confusion.png", "Confusion matrix", "True against predicted classes on the test split, counts and shares"),
+    ("report.png", "Classification report", "Precision, recall, F1 and support of each class on the test split"),
+    ("attention.png", "Attention", "Test images, and the same images under the head's attention"),
+)
 
 
 class SplitCounts(NamedTuple):
@@ -39,6 +57,13 @@ class SplitCounts(NamedTuple):
     train: int
     validation: int
     test: int
+
+
+def split_counts(manifest: pd.DataFrame, classes: tuple[str, ...]) -> tuple[SplitCounts, ...]:
+    """Count a manifest's images of each class in each split, in the order of ``classes``."""
+    table = pd.crosstab(manifest["label"], manifest["split"])
+    table = table.reindex(index=list(classes), columns=list(SPLITS), fill_value=0)
+    return tuple(SplitCounts(str(label), *(int(count) for count in row)) for label, row in table.iterrows())
 
 
 class QuarantineRow(NamedTuple):

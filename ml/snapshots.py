@@ -11,7 +11,7 @@ import pandas as pd
 from ml import layout
 from ml.errors import AlreadyExistsError, ConflictError, DataError, NotFoundError
 from ml.manifest import LEDGER, MANIFEST, from_parquet, snapshot_digest, to_parquet
-from ml.sampling import assign_splits
+from ml.splits import assign_splits
 from ml.storage import dump_json, read_json
 
 if TYPE_CHECKING:

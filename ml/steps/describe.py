@@ -12,6 +12,7 @@ from PIL import Image
 from ml import layout
 from ml.plots.eda import class_share_pie, count_plot, sample_grid
 from ml.plots.style import png_bytes
+from ml.report import SNAPSHOT_FIGURES
 from ml.snapshots import load_snapshot
 
 if TYPE_CHECKING:
@@ -20,17 +21,11 @@ if TYPE_CHECKING:
     from ml.context import Context
     from ml.storage import Store
 
-__all__ = ["FIGURES", "run"]
+__all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
 SAMPLES_PER_CLASS = 6
-#: File name, caption and what it shows to those who cannot see it.
-FIGURES = (
-    ("classes.png", "Images of each class", "Bars: images of each class, by split"),
-    ("shares.png", "Shares of the classes", "Pie chart: share of each class in all images"),
-    ("samples.png", "Samples", "A grid of sample images, one row a class"),
-)
 
 
 def run(context: Context, snapshot_id: str) -> dict[str, str]:
@@ -38,7 +33,7 @@ def run(context: Context, snapshot_id: str) -> dict[str, str]:
     manifest = load_snapshot(context.store, snapshot_id).manifest
     figures = (count_plot(manifest), class_share_pie(manifest), sample_grid(_samples(context.store, manifest)))
     uris = {}
-    for (name, _, _), figure in zip(FIGURES, figures, strict=True):
+    for (name, _, _), figure in zip(SNAPSHOT_FIGURES, figures, strict=True):
         key = layout.snapshot_key(snapshot_id, f"report/{name}")
         context.store.put(key, png_bytes(figure))
         uris[name] = context.store.uri(key)

@@ -12,15 +12,16 @@ import pandas as pd
 from ml import layout
 from ml.candidates import load_candidate, load_head
 from ml.explain import choose_examples, overlay_examples
+from ml.extraction import ensure_features
 from ml.features import FeatureReader, image_sources
 from ml.metrics import align_probabilities, classification_metrics
+from ml.plan import load_plan, load_samples
 from ml.plots.attention import attention_overlays
 from ml.plots.evaluation import classification_report_table, confusion_heatmap
 from ml.plots.style import png_bytes
 from ml.plots.training import learning_curves
 from ml.registry import Registry
-from ml.steps.extract import ensure_features
-from ml.steps.split import load_plan, load_samples
+from ml.report import CANDIDATE_FIGURES
 from ml.storage import dump_json
 from ml.training import predict_head
 
@@ -32,16 +33,9 @@ if TYPE_CHECKING:
     from ml.candidates import Candidate
     from ml.context import Context
 
-__all__ = ["FIGURES", "run"]
+__all__ = ["run"]
 
 log = logging.getLogger(__name__)
-
-FIGURES = (
-    ("curves.png", "Learning curves", "Accuracy and loss on training and validation images, epoch by epoch"),
-    ("confusion.png", "Confusion matrix", "True against predicted classes on the test split, counts and shares"),
-    ("report.png", "Classification report", "Precision, recall, F1 and support of each class on the test split"),
-    ("attention.png", "Attention", "Test images, and the same images under the head's attention"),
-)
 
 
 def run(context: Context, run_id: str) -> dict[str, Any]:
@@ -129,7 +123,7 @@ def _figures(
         classification_report_table(pd.DataFrame(test["report"])),
         attention_overlays(examples),
     )
-    return {name: png_bytes(figure) for (name, _, _), figure in zip(FIGURES, figures, strict=True)}
+    return {name: png_bytes(figure) for (name, _, _), figure in zip(CANDIDATE_FIGURES, figures, strict=True)}
 
 
 def _predictions(held_out: pd.DataFrame, probabilities: np.ndarray, classes: tuple[str, ...]) -> bytes:

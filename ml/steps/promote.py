@@ -15,8 +15,8 @@ import pandas as pd
 from ml import layout
 from ml.candidates import Candidate, load_candidate, load_head
 from ml.errors import AlreadyExistsError, DataError
+from ml.plan import load_samples
 from ml.registry import Registry
-from ml.steps.split import load_samples
 from ml.storage import dump_json, read_json
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ml import layout
 from ml.candidates import weights_notice
 from ml.errors import NotFoundError
+from ml.plan import load_plan
 from ml.report import (
+    CANDIDATE_FIGURES,
     CandidateView,
     ClassRow,
     DecisionView,
@@ -17,11 +19,9 @@ from ml.report import (
     RuleView,
     RunPage,
     render_run_report,
+    split_counts,
 )
 from ml.snapshots import load_snapshot
-from ml.steps.evaluate import FIGURES
-from ml.steps.split import load_plan
-from ml.steps.validate import split_counts
 from ml.storage import read_json
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _row(row: Mapping[str, Any], chosen: str) -> LeaderboardRow:
 
 def _candidate(store: Store, run_id: str, row: Mapping[str, Any]) -> CandidateView:
     figures = []
-    for name, title, alt in FIGURES:
+    for name, title, alt in CANDIDATE_FIGURES:
         try:
             figures.append(Figure(title, store.get(layout.run_key(run_id, row["variant"], name)), alt))
         except NotFoundError:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ml import layout
 from ml.errors import DataError
-from ml.sampling import SPLITS, oversample
+from ml.manifest import classes_of
+from ml.plan import store_plan
+from ml.sampling import oversample
 from ml.snapshots import latest_snapshot_id, load_snapshot
-from ml.steps.validate import classes_of
-from ml.storage import dump_json, read_json
+from ml.splits import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ml.context import Context
-    from ml.storage import Store
 
-__all__ = ["load_plan", "load_samples", "run"]
+__all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +56,6 @@ def run(
     classes = classes_of(manifest, context.settings)
     _check(manifest, classes, snapshot_id)
     samples = _samples(manifest, classes, context)
-    buffer = io.BytesIO()
-    samples.to_parquet(buffer, index=False)
-    context.store.put(layout.run_key(run_id, "samples.parquet"), buffer.getvalue())
     plan = {
         "run_id": run_id,
         "snapshot_id": snapshot_id,
@@ -68,20 +63,10 @@ def run(
         "variants": names,
         "images": {split: int((samples["split"] == split).sum()) for split in SPLITS},
     }
-    context.store.put(layout.run_key(run_id, "plan.json"), dump_json(plan))
+    store_plan(context.store, plan, samples)
     seen = int(samples["repeats"][samples["split"] == "train"].sum())
     log.info("run %s: snapshot %s, %s, %d images an epoch", run_id, snapshot_id, plan["images"], seen)
     return plan
-
-
-def load_plan(store: Store, run_id: str) -> dict[str, Any]:
-    """What :func:`run` returned."""
-    return dict(read_json(store, layout.run_key(run_id, "plan.json")))
-
-
-def load_samples(store: Store, run_id: str) -> pd.DataFrame:
-    """The run's images: image_id, uri, label (int, index into the classes), split and repeats."""
-    return pd.read_parquet(io.BytesIO(store.get(layout.run_key(run_id, "samples.parquet"))))
 
 
 def _check(manifest: pd.DataFrame, classes: tuple[str, ...], snapshot_id: str) -> None:

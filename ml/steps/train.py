@@ -11,8 +11,8 @@ import numpy as np
 from ml import layout
 from ml.candidates import DECISIVE, Candidate, store_candidate
 from ml.features import FeatureReader
+from ml.plan import load_plan, load_samples
 from ml.registry import Registry
-from ml.steps.split import load_plan, load_samples
 from ml.training import LabelledImages, train_head
 
 if TYPE_CHECKING:

@@ -6,25 +6,29 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from ml import layout
 from ml.errors import NotFoundError, ValidationFailedError
+from ml.manifest import classes_of
 from ml.quality import check_manifest
-from ml.report import ExpectationView, Figure, QuarantineRow, SnapshotPage, SplitCounts, render_snapshot_report
-from ml.sampling import SPLITS
+from ml.report import (
+    SNAPSHOT_FIGURES,
+    ExpectationView,
+    Figure,
+    QuarantineRow,
+    SnapshotPage,
+    render_snapshot_report,
+    split_counts,
+)
 from ml.snapshots import load_snapshot
-from ml.steps.describe import FIGURES
 from ml.storage import dump_json
 
 if TYPE_CHECKING:
-    from ml.config import Settings
     from ml.context import Context
     from ml.quality import CheckResult
     from ml.snapshots import Snapshot
     from ml.storage import Store
 
-__all__ = ["classes_of", "run", "split_counts"]
+__all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
@@ -62,18 +66,6 @@ def run(context: Context, snapshot_id: str) -> dict[str, Any]:
     }
 
 
-def classes_of(manifest: pd.DataFrame, settings: Settings) -> tuple[str, ...]:
-    """The labels in the order of the model's outputs: declared, or those found, sorted."""
-    return tuple(sorted(manifest["label"].unique())) if settings.classes == "discover" else tuple(settings.classes)
-
-
-def split_counts(manifest: pd.DataFrame, classes: tuple[str, ...]) -> tuple[SplitCounts, ...]:
-    """Images of each class in each split."""
-    table = pd.crosstab(manifest["label"], manifest["split"])
-    table = table.reindex(index=list(classes), columns=list(SPLITS), fill_value=0)
-    return tuple(SplitCounts(str(label), *(int(count) for count in row)) for label, row in table.iterrows())
-
-
 def _write_report(store: Store, snapshot: Snapshot, classes: tuple[str, ...], results: list[CheckResult]) -> str:
     prefix = layout.snapshot_key(snapshot.snapshot_id, "report/")
     store.put(f"{prefix}validation.json", dump_json([result.to_dict() for result in results]))
@@ -94,7 +86,7 @@ def _write_report(store: Store, snapshot: Snapshot, classes: tuple[str, ...], re
 
 def _figures(store: Store, prefix: str) -> tuple[Figure, ...]:
     figures = []
-    for name, title, alt in FIGURES:
+    for name, title, alt in SNAPSHOT_FIGURES:
         try:
             figures.append(Figure(title, store.get(f"{prefix}{name}"), alt))
         except NotFoundError:

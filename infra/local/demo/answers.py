@@ -74,7 +74,7 @@ def wait_for_version(context: Context, version: int, seconds: float = LOAD_SECON
 def ask_everywhere(context: Context, champion: Champion) -> Answers:
     """Classify the first test image that the champion never saw in training."""
     from ml.candidates import load_candidate
-    from ml.steps.split import load_samples
+    from ml.plan import load_samples
     from serving.client import GrpcClient, RestClient
 
     candidate = load_candidate(context.store, champion.run_id, champion.variant)

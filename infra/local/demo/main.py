@@ -109,8 +109,8 @@ def _changed(api: AirflowApi, ingest: DagRun) -> bool:
 def _report(
     console: Console, context: Context, layout: Layout, run: DagRun, missing: str | None, stays_up: bool
 ) -> None:
+    from ml.plan import load_plan
     from ml.registry import Registry
-    from ml.steps.split import load_plan
 
     _title(console, "Result")
     print_run(console, context, run.run_id, missing)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ml.errors import DataError
-from ml.manifest import LEDGER, MANIFEST, empty, from_parquet, snapshot_digest, to_parquet
+from ml.manifest import LEDGER, MANIFEST, classes_of, empty, from_parquet, snapshot_digest, to_parquet
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 VALUES = {
@@ -140,3 +140,10 @@ def test_the_digest_does_not_depend_on_the_order_of_rows_or_on_storing():
 def test_the_digest_is_the_same_in_every_release(digest):
     # Snapshot ids rest on it: another value makes every store grow a new snapshot from unchanged images.
     assert digest() == "8f0c9053b4df111c91dcba816e9f61c4d0802ea0041a6efd68cdff2fc94d5fec"
+
+
+def test_classes_are_those_declared_or_those_found_in_order(make_settings):
+    manifest = pd.DataFrame({"label": ["b", "a", "b", "c"]})
+
+    assert classes_of(manifest, make_settings()) == ("a", "b", "c")
+    assert classes_of(manifest, make_settings({"classes": ["c", "z", "a"]})) == ("c", "z", "a")

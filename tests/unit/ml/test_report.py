@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 
 from ml.errors import DataError
@@ -23,6 +24,7 @@ from ml.report import (
     SplitCounts,
     render_run_report,
     render_snapshot_report,
+    split_counts,
 )
 
 HOSTILE = "<script>alert('x')</script> & \"co\""
@@ -181,3 +183,13 @@ def test_the_first_snapshot_has_no_parent() -> None:
 def test_a_time_without_zone_is_refused() -> None:
     with pytest.raises(DataError, match="no time zone"):
         render_run_report(replace(RUN, created_at=datetime(2025, 1, 1)))  # noqa: DTZ001
+
+
+def test_images_are_counted_by_class_and_split():
+    manifest = pd.DataFrame({"label": list("aaab"), "split": ["train", "train", "test", "validation"]})
+
+    assert split_counts(manifest, ("b", "a", "c")) == (
+        SplitCounts("b", 0, 1, 0),
+        SplitCounts("a", 2, 0, 1),
+        SplitCounts("c", 0, 0, 0),
+    )

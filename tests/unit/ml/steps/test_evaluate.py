@@ -10,6 +10,8 @@ from sklearn.metrics import f1_score
 
 from ml.candidates import load_candidate
 from ml.context import Context
+from ml.plan import load_samples
+from ml.report import CANDIDATE_FIGURES
 from ml.steps import evaluate, extract, split, train
 
 pytestmark = pytest.mark.slow
@@ -41,13 +43,13 @@ def test_figures_are_those_of_the_stored_predictions(first_run, variant):
 
 
 def test_every_held_out_image_is_predicted_and_no_training_image_is(first_run):
-    samples = split.load_samples(first_run.context.store, "first")
+    samples = load_samples(first_run.context.store, "first")
     held_out = samples[samples["split"] != "train"]
 
     assert sorted(predictions(first_run, "wide")["image_id"]) == sorted(held_out["image_id"])
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in evaluate.FIGURES])
+@pytest.mark.parametrize("name", [name for name, _, _ in CANDIDATE_FIGURES])
 def test_figures_are_pictures_of_a_readable_size(first_run, name):
     with Image.open(io.BytesIO(first_run.context.store.get(f"runs/first/narrow/{name}"))) as picture:
         assert picture.format == "PNG"

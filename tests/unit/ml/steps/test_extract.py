@@ -16,7 +16,7 @@ def test_every_image_of_the_run_is_extracted_once(first_run):
 
 
 def test_second_run_on_the_same_images_extracts_nothing_and_says_so(first_run, second_run, caplog):
-    with caplog.at_level(logging.INFO, "ml.steps.extract"):
+    with caplog.at_level(logging.INFO, "ml.extraction"):
         again = extract.run(first_run.context, "second", "narrow")
 
     assert [result["extracted"] for result in second_run.extracted.values()] == [0, 0]

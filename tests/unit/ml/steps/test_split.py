@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ml.errors import ConfigError, DataError
+from ml.plan import load_samples
 from ml.snapshots import latest_snapshot_id, load_snapshot
 from ml.steps import ingest, publish_snapshot, split
 
@@ -21,7 +22,7 @@ def test_plan_says_what_the_run_trains_on(published_context):
 
 def test_splits_are_those_of_the_manifest(published_context):
     plan = split.run(published_context, "run")
-    samples = split.load_samples(published_context.store, "run")
+    samples = load_samples(published_context.store, "run")
     manifest = load_snapshot(published_context.store, plan["snapshot_id"]).manifest
 
     assert dict(zip(samples["image_id"], samples["split"], strict=True)) == dict(
@@ -31,7 +32,7 @@ def test_splits_are_those_of_the_manifest(published_context):
 
 def test_oversampling_evens_out_training_images_and_touches_no_others(published_context):
     split.run(published_context, "run")
-    samples = split.load_samples(published_context.store, "run")
+    samples = load_samples(published_context.store, "run")
 
     training = samples[samples["split"] == "train"]
     assert training.groupby("label")["repeats"].sum().nunique() == 1

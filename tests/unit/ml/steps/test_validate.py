@@ -4,13 +4,11 @@ import io
 import logging
 from datetime import UTC, datetime
 
-import pandas as pd
 import pytest
 from PIL import Image
 
 from ml.context import Context
 from ml.errors import NotFoundError, ValidationFailedError
-from ml.report import SplitCounts
 from ml.steps import describe, ingest, validate
 from ml.storage import read_json
 
@@ -143,20 +141,3 @@ def test_the_page_has_the_pictures_that_were_drawn(store, land, settings, caplog
 def test_a_snapshot_that_is_not_there_is_named(context):
     with pytest.raises(NotFoundError, match="snapshots/000001-abc/"):
         validate.run(context, "000001-abc")
-
-
-def test_classes_are_those_declared_or_those_found_in_order(make_settings):
-    manifest = pd.DataFrame({"label": ["b", "a", "b", "c"]})
-
-    assert validate.classes_of(manifest, make_settings()) == ("a", "b", "c")
-    assert validate.classes_of(manifest, make_settings({"classes": ["c", "z", "a"]})) == ("c", "z", "a")
-
-
-def test_images_are_counted_by_class_and_split():
-    manifest = pd.DataFrame({"label": list("aaab"), "split": ["train", "train", "test", "validation"]})
-
-    assert validate.split_counts(manifest, ("b", "a", "c")) == (
-        SplitCounts("b", 0, 1, 0),
-        SplitCounts("a", 2, 0, 1),
-        SplitCounts("c", 0, 0, 0),
-    )

@@ -1,0 +1,43 @@
+"""What a retrain run trains on, laid down once by `split` and read by the tasks after it."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ml import layout
+from ml.storage import dump_json, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ml.storage import Store
+
+__all__ = ["load_plan", "load_samples", "store_plan"]
+
+
+def store_plan(store: Store, plan: Mapping[str, Any], samples: pd.DataFrame) -> None:
+    """Write the samples, then the plan that names their run.
+
+    Args:
+        store: of the run.
+        plan: ``run_id``, ``snapshot_id``, ``classes``, ``variants`` and ``images`` by split.
+        samples: image_id, uri, label (int, index into the classes), split and repeats.
+    """
+    run_id = plan["run_id"]
+    buffer = io.BytesIO()
+    samples.to_parquet(buffer, index=False)
+    store.put(layout.run_key(run_id, "samples.parquet"), buffer.getvalue())
+    store.put(layout.run_key(run_id, "plan.json"), dump_json(plan))
+
+
+def load_plan(store: Store, run_id: str) -> dict[str, Any]:
+    """A run's plan, as :func:`store_plan` took it."""
+    return dict(read_json(store, layout.run_key(run_id, "plan.json")))
+
+
+def load_samples(store: Store, run_id: str) -> pd.DataFrame:
+    """A run's images, as :func:`store_plan` took them."""
+    return pd.read_parquet(io.BytesIO(store.get(layout.run_key(run_id, "samples.parquet"))))

@@ -1,0 +1,69 @@
+"""Splits that never change: each image is given one when it arrives."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from ml.config import SplitSettings
+
+__all__ = ["SPLITS", "assign_splits"]
+
+SPLITS = ("train", "validation", "test")
+
+
+def assign_splits(manifest: pd.DataFrame, settings: SplitSettings) -> pd.Series:
+    """Give every image without a split one, and leave the others as they are.
+
+    A group goes whole to one split. Within each label the groups that arrive are taken in the order of a seeded
+    hash of their name, so that neither the order of arrival nor the number of images decides, and each goes to the
+    split that is furthest below its share.
+
+    Args:
+        manifest: columns label, group and split, the last null for images that arrive.
+
+    Returns:
+        The splits, with the manifest's index.
+
+    Raises:
+        ValueError: a group lies in two splits already.
+    """
+    splits = manifest["split"].astype(object).where(manifest["split"].notna(), None)
+    homes = _homes(manifest, splits)
+    splits = splits.where(splits.notna(), manifest["group"].map(homes))
+    counts = _count(manifest["label"], splits)
+    shares = np.array([settings.train, settings.validation, settings.test])
+    arriving = manifest[splits.isna()]
+    sizes = arriving.groupby("group").agg(
+        label=("label", lambda labels: labels.mode().iloc[0]), images=("label", "size")
+    )
+    sizes["order"] = [_order(settings.seed, group) for group in sizes.index]
+    for label, groups in sizes.sort_values("order").groupby("label"):
+        current = counts.get(str(label), np.zeros(3))
+        target = shares * (current.sum() + groups["images"].sum())
+        for group, images in groups["images"].items():
+            chosen = int(np.argmax((target - current) / shares))
+            current[chosen] += images
+            homes[str(group)] = SPLITS[chosen]
+    return splits.where(splits.notna(), manifest["group"].map(homes)).astype("str")
+
+
+def _homes(manifest: pd.DataFrame, splits: pd.Series) -> dict[str, str]:
+    known = pd.DataFrame({"group": manifest["group"], "split": splits}).dropna().drop_duplicates()
+    twice = known["group"][known["group"].duplicated()]
+    if len(twice):
+        raise ValueError(f"group {twice.iloc[0]} lies in more than one split")
+    return dict(zip(known["group"], known["split"], strict=True))
+
+
+def _count(labels: pd.Series, splits: pd.Series) -> dict[str, np.ndarray]:
+    table = pd.crosstab(labels, splits).reindex(columns=list(SPLITS), fill_value=0)
+    return {str(label): row.to_numpy(dtype=float) for label, row in table.iterrows()}
+
+
+def _order(seed: int, group: str) -> str:
+    return hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
