@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.local.errors import StackError
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["GPU_POOL", "prepare_database"]
 
 GPU_POOL = "gpu"
+#: Tasks in the pool at once. Two would fight for a GPU's memory; without one, the first computes while the second
+#: imports TensorFlow and builds its graph.
+SLOTS_WITH_GPU, SLOTS_WITHOUT = 1, 2
+NVIDIA = Path("/proc/driver/nvidia/gpus")
 LOG_NAME = "database"
 LAST_LINES = 20
 
@@ -36,9 +41,13 @@ def prepare_database(layout: Layout, environment: Mapping[str, str], progress: C
         return False
     progress("preparing Airflow's database")
     _airflow(layout, environment, "db", "migrate")
-    _airflow(layout, environment, "pools", "set", GPU_POOL, "1", "Tasks that need the accelerator, one at a time")
+    _airflow(layout, environment, "pools", "set", GPU_POOL, str(_slots()), "Tasks that use the accelerator")
     replace_file(stamp, wanted)
     return True
+
+
+def _slots() -> int:
+    return SLOTS_WITH_GPU if NVIDIA.is_dir() and any(NVIDIA.iterdir()) else SLOTS_WITHOUT
 
 
 def _airflow(layout: Layout, environment: Mapping[str, str], *arguments: str) -> None:

@@ -100,7 +100,7 @@ def test_a_dag_runs_and_everything_can_be_seen(running):
         assert tasks == {("shout", "a"): "success", ("shout", "b"): "success", ("linger", None): "success"}
         assert api.xcom("tiny", run.run_id, "shout", map_index=1) == "B"
         assert api.latest_runs("tiny", limit=1)[0].run_id == run.run_id
-        assert api.pools()["gpu"] == 1
+        assert api.pools()["gpu"] >= 1
         assert api.import_errors() == {}
     assert all(running.log_file(name).stat().st_size for name in ("api-server", "dag-processor", "scheduler"))
 

@@ -26,11 +26,19 @@ def prepare(layout, status=0):
     return prepare_database(layout, {**os.environ, "STATUS": str(status)}, lambda text: None)
 
 
-def test_a_fresh_database_is_migrated_and_given_the_pool(layout, fake_airflow):
+@pytest.mark.parametrize(("gpus", "slots"), [(None, 2), ([], 2), (["0000:01:00.0"], 1), (["0000:01:00.0", "b"], 1)])
+def test_a_fresh_database_is_migrated_and_given_the_pool(layout, fake_airflow, monkeypatch, gpus, slots):
+    folder = layout.root / "gpus"
+    for gpu in gpus or ():
+        (folder / gpu).mkdir(parents=True)
+    if gpus == []:
+        folder.mkdir()
+    monkeypatch.setattr(database, "NVIDIA", folder)
+
     assert prepare(layout)
     assert fake_airflow.read_text().splitlines() == [
         "-m airflow db migrate",
-        "-m airflow pools set gpu 1 Tasks that need the accelerator, one at a time",
+        f"-m airflow pools set gpu {slots} Tasks that use the accelerator",
     ]
 
 
