@@ -40,7 +40,7 @@ test: $(SYNCED) ## Run all tests
 	$(PYTHON_ENV) -m pytest
 
 test-quick: $(SYNCED) ## Run the tests that take seconds
-	$(PYTHON_ENV) -m pytest -m "not slow"
+	$(PYTHON_ENV) -m pytest -m "not slow" -n auto --dist loadfile
 
 lint: $(SYNCED) ## Check style and types
 	.venv/bin/ruff check
