@@ -34,6 +34,7 @@ def take_object(context: Context, info: ObjectInfo, now: datetime) -> dict[str, 
     row = dict.fromkeys(LEDGER.columns.names) | {
         "source_key": info.key,
         "etag": info.etag,
+        "last_modified": info.last_modified,
         "bytes": info.size,
         "ingested_at": now,
         "snapshot": "",

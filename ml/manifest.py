@@ -36,12 +36,17 @@ LEDGER = TableSchema(
         [
             pa.field("source_key", pa.string(), nullable=False),
             pa.field("etag", pa.string(), nullable=False),
+            pa.field("last_modified", _TIME, nullable=False),
             pa.field("bytes", pa.int64(), nullable=False),
             pa.field("label", pa.string()),
             pa.field("reason", pa.string()),  # of quarantine; null for an accepted object
             pa.field("image_id", pa.string()),  # SHA-256 of the bytes
             pa.field("pixel_id", pa.string()),  # SHA-256 of the decoded RGB pixels; null if it can't be decoded
             pa.field("uri", pa.string()),  # what training reads
+            pa.field("explicit_group", pa.string()),  # from labels.csv or the file's patient, as a keyed hash
+            pa.field("group", pa.string()),  # these three are the image's for ever, in quarantine or not
+            pa.field("split", pa.string()),
+            pa.field("excluded", pa.string()),  # why the image is in no split
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
             pa.field("channels", pa.int32()),
@@ -52,6 +57,7 @@ LEDGER = TableSchema(
             pa.field("sharpness", pa.float64()),
             pa.field("ingested_at", _TIME, nullable=False),
             pa.field("snapshot", pa.string(), nullable=False),  # in which the object arrived
+            pa.field("release", pa.string()),  # the release that took it out of quarantine
         ]
     ),
     ("source_key", "etag"),
@@ -62,11 +68,13 @@ MANIFEST = TableSchema(
     pa.schema(
         [
             pa.field("image_id", pa.string(), nullable=False),
+            pa.field("pixel_id", pa.string(), nullable=False),
             pa.field("uri", pa.string(), nullable=False),
             pa.field("source_key", pa.string(), nullable=False),
             pa.field("label", pa.string(), nullable=False),
             pa.field("group", pa.string(), nullable=False),
             pa.field("split", pa.string(), nullable=False),
+            pa.field("excluded", pa.string()),  # why the image is in no split
             pa.field("width", pa.int32(), nullable=False),
             pa.field("height", pa.int32(), nullable=False),
             pa.field("channels", pa.int32(), nullable=False),
@@ -134,8 +142,8 @@ def from_parquet(data: bytes, schema: TableSchema) -> pd.DataFrame:
 def snapshot_digest(manifest: pd.DataFrame, ledger: pd.DataFrame) -> str:
     """SHA-256 (hexadecimal) of what a snapshot says, whenever it was made: its images and the objects seen."""
     digest = hashlib.sha256()
-    images = manifest.sort_values("image_id")[["image_id", "label", "group", "split"]]
-    objects = ledger.sort_values(["source_key", "etag"])[["source_key", "etag", "reason"]]
+    images = manifest.sort_values("image_id")[["image_id", "label", "group", "split", "excluded"]]
+    objects = ledger.sort_values(["source_key", "etag"])[["source_key", "etag", "label", "reason", "release"]]
     for frame in (images, objects):
         digest.update(frame.to_csv(index=False).encode())
     return digest.hexdigest()

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ml.splits import SPLITS
+from ml.splits import EXCLUDED, SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +104,7 @@ def _image_suite(gx: Any, settings: Settings, classes: tuple[str, ...]) -> list[
         expect.ExpectColumnValuesToBeUnique(column="image_id"),
         expect.ExpectColumnValuesToMatchRegex(column="image_id", regex=r"^[0-9a-f]{64}$"),
         expect.ExpectColumnValuesToBeInSet(column="label", value_set=list(classes)),
-        expect.ExpectColumnValuesToBeInSet(column="split", value_set=list(SPLITS)),
+        expect.ExpectColumnValuesToBeInSet(column="split", value_set=[*SPLITS, EXCLUDED]),
         expect.ExpectColumnValuesToBeBetween(column="width", min_value=images.min_side),
         expect.ExpectColumnValuesToBeBetween(column="height", min_value=images.min_side),
         expect.ExpectColumnValuesToBeBetween(column="bytes", min_value=1, max_value=images.max_bytes),

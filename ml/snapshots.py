@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from ml.config import SplitSettings
     from ml.storage import Store
 
-__all__ = ["Snapshot", "build_manifest", "latest_snapshot_id", "load_snapshot", "publish_snapshot", "write_snapshot"]
+__all__ = [
+    "Snapshot",
+    "build_manifest",
+    "latest_snapshot_id",
+    "load_snapshot",
+    "place_images",
+    "publish_snapshot",
+    "write_snapshot",
+]
 
 
 @dataclass(frozen=True)
@@ -31,21 +39,43 @@ class Snapshot:
     record: dict[str, Any]
 
 
-def build_manifest(ledger: pd.DataFrame, parent: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
+def place_images(ledger: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
+    """Give every accepted image its group and split; what has them already keeps them.
+
+    Args:
+        ledger: every object seen, with the columns of :data:`ml.manifest.LEDGER`.
+        settings: shares of the splits.
+
+    Returns:
+        The ledger with ``group``, ``split`` and ``excluded``, equal for equal pixels.
+    """
+    images = _images(ledger)
+    images["group"] = images["group"].where(images["group"].notna(), images.index.str[:16])
+    images["split"] = assign_splits(images, settings)
+    columns = ["group", "split", "excluded"]
+    placed = ledger["pixel_id"].isin(images.index)
+    values = images[columns].reindex(ledger["pixel_id"]).set_axis(ledger.index)
+    return ledger.assign(**{name: values[name].where(placed, ledger[name]) for name in columns})
+
+
+def _images(ledger: pd.DataFrame) -> pd.DataFrame:
+    """The images that are accepted or have been, by pixel id: the first row of each, with what any row knows."""
+    held = ledger[ledger["reason"].isna() | ledger["split"].notna()]
+    held = held.assign(refused=held["reason"].notna()).sort_values(
+        ["refused", "ingested_at", "source_key", "etag"], kind="stable"
+    )
+    known = held.groupby("pixel_id", sort=False)[["explicit_group", "group", "split", "excluded"]].first()
+    return held.drop_duplicates("pixel_id").set_index("pixel_id").assign(**known)
+
+
+def build_manifest(ledger: pd.DataFrame) -> pd.DataFrame:
     """Derive the manifest from everything seen: one row for each set of identical pixels, the first that arrived.
 
     Args:
-        ledger: every object seen; rows with a reason are left out.
-        parent: the parent snapshot's manifest, whose splits are kept.
-        settings: shares of the splits.
+        ledger: from :func:`place_images`; rows with a reason are left out.
     """
     accepted = ledger[ledger["reason"].isna()].sort_values(["ingested_at", "source_key", "etag"], kind="stable")
-    images = accepted.drop_duplicates("pixel_id").copy()
-    images["group"] = images["pixel_id"].str[:16]
-    known = parent.set_index("group")["split"] if len(parent) else pd.Series(dtype="str")
-    images["split"] = images["group"].map(known)
-    images["split"] = assign_splits(images, settings)
-    return pd.DataFrame(images[MANIFEST.columns.names]).reset_index(drop=True)
+    return pd.DataFrame(accepted.drop_duplicates("pixel_id")[MANIFEST.columns.names]).reset_index(drop=True)
 
 
 def write_snapshot(

@@ -11,9 +11,11 @@ import pandas as pd
 if TYPE_CHECKING:
     from ml.config import SplitSettings
 
-__all__ = ["SPLITS", "assign_splits"]
+__all__ = ["EXCLUDED", "SPLITS", "assign_splits"]
 
 SPLITS = ("train", "validation", "test")
+#: In place of a split: the image is like images of two different splits, and is used in neither.
+EXCLUDED = "excluded"
 
 
 def assign_splits(manifest: pd.DataFrame, settings: SplitSettings) -> pd.Series:
@@ -24,7 +26,8 @@ def assign_splits(manifest: pd.DataFrame, settings: SplitSettings) -> pd.Series:
     split that is furthest below its share.
 
     Args:
-        manifest: columns label, group and split, the last null for images that arrive.
+        manifest: columns label, group and split, the last null for images that arrive; excluded images count
+            nowhere and hold their groups nowhere.
 
     Returns:
         The splits, with the manifest's index.
@@ -53,7 +56,7 @@ def assign_splits(manifest: pd.DataFrame, settings: SplitSettings) -> pd.Series:
 
 
 def _homes(manifest: pd.DataFrame, splits: pd.Series) -> dict[str, str]:
-    known = pd.DataFrame({"group": manifest["group"], "split": splits}).dropna().drop_duplicates()
+    known = pd.DataFrame({"group": manifest["group"], "split": splits})[splits.isin(SPLITS)].drop_duplicates()
     twice = known["group"][known["group"].duplicated()]
     if len(twice):
         raise ValueError(f"group {twice.iloc[0]} lies in more than one split")

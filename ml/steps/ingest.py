@@ -14,8 +14,8 @@ import pandas as pd
 from ml import layout
 from ml.arrivals import quarantine_conflict, take_object
 from ml.errors import DataError
-from ml.manifest import LEDGER, MANIFEST, empty
-from ml.snapshots import build_manifest, latest_snapshot_id, load_snapshot, write_snapshot
+from ml.manifest import LEDGER, empty
+from ml.snapshots import build_manifest, latest_snapshot_id, load_snapshot, place_images, write_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,7 +57,8 @@ def run(context: Context, now: datetime) -> dict[str, Any]:
     if not rows:
         return _nothing_new(context, parent)
     ledger = _mark_conflicts(context, pd.concat([_typed(ledger), _typed(pd.DataFrame(rows))], ignore_index=True))
-    manifest = build_manifest(ledger, parent.manifest if parent else empty(MANIFEST), context.settings.split)
+    ledger = place_images(ledger, context.settings.split)
+    manifest = build_manifest(ledger)
     counts = _count(ledger, manifest, len(rows), parent)
     if manifest.empty:
         raise DataError(

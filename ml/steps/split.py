@@ -84,7 +84,7 @@ def _check(manifest: pd.DataFrame, classes: tuple[str, ...], snapshot_id: str) -
 
 
 def _samples(manifest: pd.DataFrame, classes: tuple[str, ...], context: Context) -> pd.DataFrame:
-    known = manifest[manifest["label"].isin(classes)].sort_values("image_id")
+    known = manifest[manifest["label"].isin(classes) & manifest["split"].isin(SPLITS)].sort_values("image_id")
     samples = known[["image_id", "uri", "split"]].reset_index(drop=True)
     samples["label"] = known["label"].map(classes.index).to_numpy(dtype=np.int64)
     samples["repeats"] = 1

@@ -46,7 +46,14 @@ def test_the_row_of_an_accepted_object_says_everything(store, put_image, take):
     row = take("landing/glioma/1.png")
 
     assert list(row) == LEDGER.columns.names
-    assert [name for name, value in row.items() if value is None] == ["reason"]
+    assert [name for name, value in row.items() if value is None] == [
+        "reason",
+        "explicit_group",
+        "group",
+        "split",
+        "excluded",
+        "release",
+    ]
     assert (
         row.items()
         >= {

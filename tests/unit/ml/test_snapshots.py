@@ -9,8 +9,15 @@ import pytest
 
 from ml.config import SplitSettings
 from ml.errors import DataError, NotFoundError
-from ml.manifest import LEDGER, MANIFEST, empty
-from ml.snapshots import build_manifest, latest_snapshot_id, load_snapshot, publish_snapshot, write_snapshot
+from ml.manifest import LEDGER, MANIFEST
+from ml.snapshots import (
+    build_manifest,
+    latest_snapshot_id,
+    load_snapshot,
+    place_images,
+    publish_snapshot,
+    write_snapshot,
+)
 from ml.storage import read_json
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -30,6 +37,7 @@ def ledger_of(*rows):
             "uri": f"images/{key}",
             "format": "PNG",
             "perceptual_hash": "0f",
+            "last_modified": NOW,
             "ingested_at": NOW + timedelta(hours=hours),
             "snapshot": "",
         }
@@ -44,16 +52,20 @@ def images(count, label="a", hours=0):
     return [(f"{label}{hours}-{i}", f"{label}{hours}f{i:02x}", label, None, hours) for i in range(count)]
 
 
+def placed(*rows, settings=None):
+    return place_images(ledger_of(*rows), settings or SplitSettings())
+
+
 def grow(store, rows, parent=None):
     """Write a snapshot of these rows on a parent."""
-    ledger = ledger_of(*rows)
-    manifest = build_manifest(ledger, parent.manifest if parent else empty(MANIFEST), SplitSettings())
+    ledger = placed(*rows)
+    manifest = build_manifest(ledger)
     return load_snapshot(store, write_snapshot(store, parent, manifest, ledger, {"images": len(manifest)}))
 
 
 def test_a_manifest_has_one_row_for_equal_pixels_the_first_that_came():
-    ledger = ledger_of(("late", "p", "a", None, 2), ("early", "p", "a", None, 1), ("other", "q", "a", None, 3))
-    manifest = build_manifest(ledger, empty(MANIFEST), SplitSettings())
+    ledger = placed(("late", "p", "a", None, 2), ("early", "p", "a", None, 1), ("other", "q", "a", None, 3))
+    manifest = build_manifest(ledger)
 
     assert dict(zip(manifest["image_id"], manifest["source_key"], strict=True)) == {
         "early-digest": "landing/a/early",
@@ -61,28 +73,46 @@ def test_a_manifest_has_one_row_for_equal_pixels_the_first_that_came():
     }
 
 
-def test_refused_objects_are_not_in_the_manifest():
-    ledger = ledger_of(
+def test_refused_objects_are_not_in_the_manifest_and_have_no_split():
+    ledger = placed(
         ("good", "p", "a", None, 0), ("bad", None, "a", "empty", 0), ("torn", "q", "b", "label_conflict", 0)
     )
 
-    assert list(build_manifest(ledger, empty(MANIFEST), SplitSettings())["image_id"]) == ["good-digest"]
+    assert list(build_manifest(ledger)["image_id"]) == ["good-digest"]
+    assert list(ledger["split"].notna()) == [True, False, False]
 
 
 def test_a_manifest_has_the_columns_of_its_schema_and_a_split_for_every_image():
-    manifest = build_manifest(ledger_of(*images(30)), empty(MANIFEST), SplitSettings())
+    manifest = build_manifest(placed(*images(30)))
 
     assert list(manifest) == MANIFEST.columns.names
     assert set(manifest["split"]) == {"train", "validation", "test"}
 
 
-def test_splits_of_the_parent_are_kept():
-    first = build_manifest(ledger_of(*images(30)), empty(MANIFEST), SplitSettings())
-    second = build_manifest(ledger_of(*images(30), *images(30, hours=1)), first, SplitSettings(seed=99))
-    splits = second.set_index("image_id")["split"]
+def test_images_keep_their_splits():
+    first = placed(*images(30))
+    second = place_images(pd.concat([first, ledger_of(*images(30, hours=1))]), SplitSettings(seed=99))
 
-    assert len(second) == 60
-    assert splits[first["image_id"]].tolist() == first["split"].tolist()
+    assert second["split"].notna().all()
+    assert second["split"][:30].tolist() == first["split"].tolist()
+
+
+def test_copies_of_an_image_share_its_group_and_split():
+    first = placed(*images(30))
+    copies = ledger_of(*((f"copy-{key}", *rest) for key, *rest in images(30)))
+    second = place_images(pd.concat([first, copies], ignore_index=True), SplitSettings(seed=99))
+
+    assert second["split"][30:].tolist() == first["split"].tolist()
+    assert second["group"][30:].tolist() == first["group"].tolist()
+
+
+def test_an_image_keeps_its_split_through_quarantine():
+    first = placed(*images(30))
+    disputed = place_images(first.assign(reason="label_conflict"), SplitSettings(seed=99))
+    released = place_images(disputed.assign(reason=None), SplitSettings(seed=99))
+
+    assert build_manifest(disputed).empty
+    assert disputed["split"].tolist() == released["split"].tolist() == first["split"].tolist()
 
 
 def test_a_snapshot_comes_back_as_it_was_written(store):
@@ -95,8 +125,9 @@ def test_a_snapshot_comes_back_as_it_was_written(store):
 
 def test_a_snapshot_counts_on_from_its_parent_and_rows_keep_where_they_arrived(store):
     first = grow(store, images(3))
-    ledger = pd.concat([first.ledger, ledger_of(*images(2, hours=1))], ignore_index=True)
-    manifest = build_manifest(ledger, first.manifest, SplitSettings())
+    arrived = ledger_of(*images(2, hours=1))
+    ledger = place_images(pd.concat([first.ledger, arrived], ignore_index=True), SplitSettings())
+    manifest = build_manifest(ledger)
     second = load_snapshot(store, write_snapshot(store, first, manifest, ledger, {}))
 
     assert (first.snapshot_id[:7], second.snapshot_id[:7]) == ("000001-", "000002-")

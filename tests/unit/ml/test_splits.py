@@ -117,3 +117,13 @@ def test_another_seed_gives_another_split():
 def test_a_group_in_two_splits_is_refused_by_name():
     with pytest.raises(ValueError, match="group g1 lies in more than one split"):
         assign_splits(frame([("a", 1), ("a", 1), ("a", 2)], ["train", "test", None]), SETTINGS)
+
+
+def test_excluded_images_hold_their_group_in_no_split():
+    manifest = single({"a": 40}).assign(group="whole")
+    manifest["split"] = [*["excluded"] * 10, *[None] * 30]
+    splits = assign_splits(manifest, SplitSettings())
+
+    assert set(splits[:10]) == {"excluded"}
+    assert len(set(splits[10:])) == 1
+    assert set(splits[10:]) <= {"train", "validation", "test"}
