@@ -34,8 +34,9 @@ class ObjectInfo:
 class Store(Protocol):
     """An object store with atomic writes, conditional writes and ordered listings.
 
-    Every method may raise :class:`ml.errors.StoreError` when the store refuses or does not answer, and
-    :class:`ml.errors.InvalidKeyError` for a key that no store represents. Instances may be shared by threads.
+    Every method may raise :class:`ml.errors.StoreError` when the store refuses or does not answer. What writes raises
+    :class:`ml.errors.InvalidKeyError` for a key that some store cannot represent; what reads takes any key that a
+    listing shows, since others write here too. Instances may be shared by threads.
     """
 
     @property
@@ -72,6 +73,12 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove an object; removing what is not there is no error."""
+
+    def delete_if_match(self, key: str, etag: str) -> None:
+        """Remove an object that still has the etag; ConflictError when it changed, none when it is gone."""
+
+    def deletes_conditionally(self) -> bool:
+        """Try whether :meth:`delete_if_match` is to be trusted: some S3 servers remove whatever is there."""
 
     def upload(self, path: Path, key: str) -> None:
         """Write a file of any size as an object."""

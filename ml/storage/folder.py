@@ -47,7 +47,7 @@ class FolderStore:
         return self.get_with_etag(key)[0]
 
     def get_with_etag(self, key: str) -> tuple[bytes, str]:
-        with _translated(key), self._path(key).open("rb") as file:
+        with _translated(key), self._located(key).open("rb") as file:
             return file.read(), _etag(os.fstat(file.fileno()))
 
     def put(self, key: str, data: bytes) -> str:
@@ -69,7 +69,7 @@ class FolderStore:
         return self._write(key, lambda temporary: temporary.write_bytes(data), replace_if_unchanged)
 
     def head(self, key: str) -> ObjectInfo | None:
-        return _info(key, self._path(key))
+        return _info(key, self._located(key))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         # Only the last part of a prefix may be incomplete: the walk starts at the folder above it.
@@ -81,22 +81,50 @@ class FolderStore:
 
     def delete(self, key: str) -> None:
         with suppress(NotFoundError), _translated(key):
-            self._path(key).unlink()
+            self._located(key).unlink()
+
+    def delete_if_match(self, key: str, etag: str) -> None:
+        # Moved away first: whoever writes without the lock, by copying a file in, makes a new one under the name.
+        taken = self._private / f"{uuid.uuid4().hex}.tmp"
+        with self._locked():
+            try:
+                with _translated(key):
+                    self._located(key).replace(taken)
+            except NotFoundError:
+                return
+            if _etag(taken.stat()) == etag:
+                taken.unlink()
+                return
+            with suppress(FileExistsError):
+                os.link(taken, self._located(key))
+            taken.unlink()
+        raise ConflictError(f"{self.uri(key)} has changed meanwhile.", "Read it again and repeat.")
+
+    def deletes_conditionally(self) -> bool:
+        return True
 
     def upload(self, path: Path, key: str) -> None:
         self._write(key, lambda temporary: shutil.copyfile(path, temporary))
 
     def download(self, key: str, path: Path) -> None:
         with replacing(path) as temporary, _translated(key):
-            shutil.copyfile(self._path(key), temporary)
+            shutil.copyfile(self._located(key), temporary)
 
     def materialize(self, key: str, directory: Path) -> Path:  # noqa: ARG002 - the interface's; nothing is copied here
-        path = self._path(key)
+        path = self._located(key)
         if not path.is_file():
             raise _missing(key)
         return path
 
+    def _located(self, key: str) -> Path:
+        """Where an object is, if it is: whatever a file may be called, but nothing outside the root."""
+        parts = key.split("/")
+        if {"", ".", ".."} & set(parts) or parts[0] == PRIVATE or "\0" in key:
+            raise InvalidKeyError(f"The key {key!r} names no file below {self._root}.", "Use a key as it is listed.")
+        return self._root / key
+
     def _path(self, key: str) -> Path:
+        """Where an object is to be written."""
         validate_key(key)
         long = [part for part in key.split("/") if len(part.encode()) > MAX_PART_BYTES]
         if long or key.split("/", 1)[0] == PRIVATE:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
+import uuid
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,8 +89,8 @@ class S3Store:
         with self._translated(prefix):
             for page in pages:
                 for item in page.get("Contents", []):
-                    if item["Key"].endswith("/"):
-                        continue  # an empty object that consoles make to show a folder
+                    if item["Key"].endswith("/") and not item["Size"]:
+                        continue  # what consoles make to show a folder
                     key = item["Key"].removeprefix(self._base)
                     yield ObjectInfo(key, item["Size"], _unquoted(item["ETag"]), item["LastModified"])
 
@@ -97,9 +98,24 @@ class S3Store:
         with self._translated(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._key(key))
 
+    def delete_if_match(self, key: str, etag: str) -> None:
+        with suppress(NotFoundError), self._translated(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(key), IfMatch=etag)
+
+    def deletes_conditionally(self) -> bool:
+        probe = f"probes/{uuid.uuid4().hex}"
+        self.put(probe, b"")
+        try:
+            self.delete_if_match(probe, "0" * 32)
+        except ConflictError:
+            return True
+        finally:
+            self.delete(probe)
+        return False
+
     def upload(self, path: Path, key: str) -> None:
         with self._translated(key):
-            self._client.upload_file(str(path), self._bucket, self._key(key))
+            self._client.upload_file(str(path), self._bucket, self._new_key(key))
 
     def download(self, key: str, path: Path) -> None:
         with self._translated(key), replacing(path) as temporary:
@@ -116,12 +132,17 @@ class S3Store:
         return path
 
     def _key(self, key: str) -> str:
+        if not key:
+            validate_key(key)
+        return self._base + key
+
+    def _new_key(self, key: str) -> str:
         validate_key(key)
         return self._base + key
 
     def _put(self, key: str, data: bytes, **condition: str) -> str:
         with self._translated(key):
-            answer = self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=data, **condition)  # type: ignore[arg-type]
+            answer = self._client.put_object(Bucket=self._bucket, Key=self._new_key(key), Body=data, **condition)  # type: ignore[arg-type]
             return _unquoted(answer["ETag"])
 
     @contextmanager

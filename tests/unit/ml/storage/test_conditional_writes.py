@@ -93,3 +93,36 @@ def test_threads_that_count_lose_no_step(store):
         list(pool.map(count, range(12)))
 
     assert store.get("counter") == b"12"
+
+
+@pytest.mark.parametrize("source", ["put", "get_with_etag", "head", "list"])
+def test_removing_what_has_not_changed_removes_it(store, source):
+    etags = {"put": store.put("a/key", b"first")}
+    etags["get_with_etag"] = store.get_with_etag("a/key")[1]
+    etags["head"] = store.head("a/key").etag
+    etags["list"] = next(iter(store.list("a/key"))).etag
+    store.delete_if_match("a/key", etags[source])
+
+    assert list(store.list("")) == []
+
+
+def test_removing_what_has_changed_leaves_it(store):
+    etag = store.put("a/key", b"first")
+    second = store.put("a/key", b"second")
+
+    with pytest.raises(ConflictError, match="a/key has changed meanwhile"):
+        store.delete_if_match("a/key", etag)
+    assert store.get_with_etag("a/key") == (b"second", second)
+
+
+def test_removing_what_is_gone_is_no_error(store):
+    etag = store.put("a/key", b"first")
+    store.delete("a/key")
+    store.delete_if_match("a/key", etag)
+
+    assert list(store.list("")) == []
+
+
+def test_these_stores_remove_under_a_condition_and_leave_nothing_behind_when_tried(store):
+    assert store.deletes_conditionally()
+    assert list(store.list("")) == []

@@ -163,3 +163,14 @@ def test_a_materialized_object_is_the_file_itself(store, root, tmp_path):
 
     assert store.materialize("a/shard.npy", tmp_path / "cache") == root / "a/shard.npy"
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_file_copied_in_place_of_another_is_not_removed_with_it(folder_store, tmp_path):
+    etag = folder_store.put("a/key", b"first")
+    (tmp_path / "other").write_bytes(b"second")
+    (tmp_path / "other").replace(tmp_path / "store/a/key")
+
+    with pytest.raises(ConflictError):
+        folder_store.delete_if_match("a/key", etag)
+    assert folder_store.get("a/key") == b"second"
+    assert [path.name for path in (tmp_path / "store/.quartet").iterdir()] == ["lock"]

@@ -1,4 +1,4 @@
-"""Keys that no store takes."""
+"""Keys that no store takes, and those that it takes from others."""
 
 import re
 
@@ -7,15 +7,18 @@ import pytest
 from ml.errors import InvalidKeyError
 from ml.storage import validate_key
 
-METHODS = {
-    "get": lambda store, key, path: store.get(key),
-    "get_with_etag": lambda store, key, path: store.get_with_etag(key),
+WRITES = {
     "put": lambda store, key, path: store.put(key, b""),
     "put_if_absent": lambda store, key, path: store.put_if_absent(key, b""),
     "put_if_match": lambda store, key, path: store.put_if_match(key, b"", "etag"),
+    "upload": lambda store, key, path: store.upload(path, key),
+}
+READS = {
+    "get": lambda store, key, path: store.get(key),
+    "get_with_etag": lambda store, key, path: store.get_with_etag(key),
     "head": lambda store, key, path: store.head(key),
     "delete": lambda store, key, path: store.delete(key),
-    "upload": lambda store, key, path: store.upload(path, key),
+    "delete_if_match": lambda store, key, path: store.delete_if_match(key, "etag"),
     "download": lambda store, key, path: store.download(key, path),
     "materialize": lambda store, key, path: store.materialize(key, path.parent),
 }
@@ -48,11 +51,66 @@ def test_keys_at_the_limits_are_taken(key):
     validate_key(key)
 
 
-def test_every_method_refuses_a_key_that_leaves_the_store(store, tmp_path):
+@pytest.mark.parametrize("method", WRITES)
+def test_nothing_is_written_to_a_key_that_leaves_the_store(store, tmp_path, method):
     path = tmp_path / "file"
     path.write_bytes(b"data")
 
-    for call in METHODS.values():
-        with pytest.raises(InvalidKeyError, match=r"The key 'a/\.\./\.\./file'"):
-            call(store, "a/../../file", path)
+    with pytest.raises(InvalidKeyError, match=r"The key 'a/\.\./\.\./file'"):
+        WRITES[method](store, "a/../../file", path)
     assert path.read_bytes() == b"data"
+
+
+@pytest.mark.parametrize("method", READS)
+@pytest.mark.parametrize("key", ["a/../../file", "/etc/hosts", ".quartet/lock", "a//b", "a\0b", ""])
+def test_a_folder_is_not_read_outside_its_objects(folder_store, tmp_path, method, key):
+    path = tmp_path / "file"
+    path.write_bytes(b"data")
+
+    with pytest.raises(InvalidKeyError, match=r"names no file below .* Use a key as it is listed"):
+        READS[method](folder_store, key, path)
+    assert path.read_bytes() == b"data"
+
+
+def put_in_folder(request, key):
+    path = request.getfixturevalue("tmp_path") / "store" / key
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"data")
+    return request.getfixturevalue("folder_store")
+
+
+def put_in_bucket(request, key):
+    store = request.getfixturevalue("s3_store")
+    request.getfixturevalue("bucket").put_object(Key=f"{store.url.rsplit('/', 1)[1]}/{key}", Body=b"data")
+    return store
+
+
+@pytest.mark.parametrize(
+    ("put", "key"),
+    [
+        pytest.param(put_in_folder, "in/line\nfeed", id="folder, line feed"),
+        pytest.param(put_in_folder, "in/\udcff", id="folder, not UTF-8"),
+        pytest.param(put_in_bucket, "in/tab\tulator", id="bucket, tabulator"),
+        pytest.param(put_in_bucket, "in/../up", id="bucket, two dots"),
+        pytest.param(put_in_bucket, "in//slashes", id="bucket, two slashes"),
+        pytest.param(put_in_bucket, "in/folder/", id="bucket, slash last"),
+        pytest.param(put_in_bucket, "in/%2e%2e/q?a=b#c+ &", id="bucket, what addresses escape"),
+    ],
+)
+def test_what_others_wrote_under_an_odd_key_is_listed_read_and_removed(request, tmp_path, put, key):
+    store = put(request, key)
+    (info,) = store.list("in/")
+    store.download(info.key, tmp_path / "copy")
+
+    assert info.key == key
+    assert store.get_with_etag(info.key) == (b"data", info.etag)
+    assert store.head(info.key) == info
+    assert (tmp_path / "copy").read_bytes() == b"data"
+    store.delete_if_match(info.key, info.etag)
+    assert list(store.list("in/")) == []
+
+
+def test_a_bucket_s_empty_folder_markers_are_not_listed(bucket, s3_store):
+    bucket.put_object(Key=f"{s3_store.url.rsplit('/', 1)[1]}/in/folder/", Body=b"")
+
+    assert list(s3_store.list("")) == []

@@ -183,3 +183,11 @@ def test_an_answer_that_breaks_off_is_an_error_and_no_file(answering, tmp_path, 
 def test_an_endpoint_that_is_no_address_is_refused(address):
     with pytest.raises(ConfigError, match=f"store.endpoint_url = '{address}' is no address.*http://host:port"):
         open_store(StoreSettings(url="s3://bucket", endpoint_url=address))
+
+
+def test_a_server_that_removes_in_spite_of_the_condition_is_not_trusted(s3_store, monkeypatch):
+    client = s3_store._client
+    remove = client.delete_object
+    monkeypatch.setattr(client, "delete_object", lambda IfMatch=None, **arguments: remove(**arguments))  # noqa: N803
+
+    assert not s3_store.deletes_conditionally()
