@@ -6,12 +6,15 @@ Expectations, and publishes it. Refused objects go to quarantine with a reason.
 
 | task | does |
 |--|--|
-| `ingest` | reads new objects, decodes, measures and stores them; writes a snapshot that nothing points to yet |
+| `list_arrivals` | compares the landing zone with the ledger of what was seen, and cuts what is new into chunks |
+| `take_in` | one for each chunk: decodes, measures and stores new objects, or puts them into quarantine |
+| `assemble` | settles conflicts, gives images their groups and splits; writes a snapshot that nothing points to yet |
 | `describe` | draws the snapshot's class counts, shares and samples |
 | `validate` | holds the snapshot against the expectations; a critical one that is not met fails the run |
 | `publish_snapshot` | moves the pointer to the snapshot and publishes the asset that starts `retrain` |
+| `clear_landing` | removes from the landing zone what was taken in, if `landing.delete_after_ingest` says so |
 
-With nothing new the run ends after `ingest`, and no training starts.
+With nothing new the run ends after `assemble`, and no training starts.
 """
 
 from __future__ import annotations
@@ -35,16 +38,30 @@ from plugins.step_context import open_context
     doc_md=__doc__,
 )
 def ingest_images() -> None:
-    """Take in, describe, validate, publish."""
+    """List, take in, assemble, describe, validate, publish."""
 
-    @task(doc_md="Take new objects into the store or into quarantine.")
-    def ingest() -> dict[str, Any]:
+    @task(doc_md="Compare the landing zone with the ledger; returns the chunks of what is new.")
+    def list_arrivals(ingest_id: str) -> list[str]:
         from datetime import UTC, datetime
 
-        from ml.steps import ingest
+        from ml.steps import list_arrivals
 
         with open_context() as context:
-            return ingest.run(context, datetime.now(UTC))
+            return list_arrivals.run(context, ingest_id, datetime.now(UTC))
+
+    @task(doc_md="Take a chunk's objects into the store or into quarantine.")
+    def take_in(ingest_id: str, chunk: str) -> dict[str, Any]:
+        from ml.steps import take_in
+
+        with open_context() as context:
+            return take_in.run(context, ingest_id, chunk)
+
+    @task(trigger_rule="none_failed", doc_md="Write a snapshot of what was there and what was taken in.")
+    def assemble(ingest_id: str) -> dict[str, Any]:
+        from ml.steps import assemble
+
+        with open_context() as context:
+            return assemble.run(context, ingest_id)
 
     @task.short_circuit(doc_md="End here when nothing new arrived.")
     def anything_new(arrivals: dict[str, Any]) -> bool:
@@ -72,11 +89,21 @@ def ingest_images() -> None:
             published = publish_snapshot.run(context, validation["snapshot_id"])
         yield Metadata(SNAPSHOT, extra=published)
 
-    arrivals: Any = ingest()
+    @task(doc_md="Remove from the landing zone what was taken in, if the settings say so.")
+    def clear_landing() -> dict[str, Any]:
+        from ml.steps import clear_landing
+
+        with open_context() as context:
+            return clear_landing.run(context)
+
+    # The plan of an ingest lies under its id, so that tasks hand on nothing larger.
+    ingest_id = "{{ run_id }}"
+    arrivals: Any = assemble(ingest_id)
+    take_in.partial(ingest_id=ingest_id).expand(chunk=list_arrivals(ingest_id)) >> arrivals
     described = describe(arrivals)
     validation: Any = validate(arrivals)
     anything_new(arrivals) >> described >> validation
-    publish_snapshot(validation)
+    publish_snapshot(validation) >> clear_landing()
 
 
 ingest_images()

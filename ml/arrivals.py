@@ -1,29 +1,65 @@
-"""What becomes of one object of the landing zone: an accepted image or a quarantined one, and its ledger row."""
+"""What becomes of one object that arrived: an accepted image or a quarantined one, and its ledger row."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml import layout
-from ml.errors import AlreadyExistsError, NotFoundError
+from ml.errors import InvalidKeyError, NotFoundError
 from ml.images import RefusedImageError, inspect_image
 from ml.manifest import LEDGER
-from ml.storage import dump_json
+from ml.storage import dump_json, put_once, validate_key
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ml.context import Context
     from ml.images import InspectedImage
-    from ml.storage import ObjectInfo, Store
+    from ml.pseudonyms import Pseudonyms
+    from ml.storage import Store
 
-__all__ = ["quarantine_conflict", "take_object"]
+__all__ = ["Arrival", "quarantine_conflict", "take_object"]
 
 
-def take_object(context: Context, info: ObjectInfo, now: datetime) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Arrival:
+    """An object to be taken in, as it was listed, with what was known of it then.
+
+    Attributes:
+        key: as the store lists it, which may be more than a table can hold (see :func:`ml.layout.printable`).
+        etag: of the version that was listed.
+        bytes: its size.
+        last_modified: in UTC.
+        label: None when it has none that is accepted; then ``reason`` and ``detail`` say why.
+        explicit_group: pseudonym of the group that ``labels.csv`` gives it.
+        reason: why its label is refused.
+        detail: the same in words.
+        release: the release that takes it out of quarantine.
+        stored_at: the key under quarantine of a released object's bytes.
+    """
+
+    key: str
+    etag: str
+    bytes: int
+    last_modified: datetime
+    label: str | None = None
+    explicit_group: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+    release: str | None = None
+    stored_at: str | None = None
+
+    @property
+    def source_key(self) -> str:
+        """The key as tables and records have it."""
+        return layout.printable(self.key)
+
+
+def take_object(context: Context, arrival: Arrival, pseudonyms: Pseudonyms, now: datetime) -> dict[str, Any] | None:
     """Store one object as an image or quarantine it.
 
     Everything written is named by its content, so that doing it twice changes nothing.
@@ -32,45 +68,56 @@ def take_object(context: Context, info: ObjectInfo, now: datetime) -> dict[str, 
         Its ledger row, or None when it vanished between the listing and the reading.
     """
     row = dict.fromkeys(LEDGER.columns.names) | {
-        "source_key": info.key,
-        "etag": info.etag,
-        "last_modified": info.last_modified,
-        "bytes": info.size,
+        "source_key": arrival.source_key,
+        "etag": arrival.etag,
+        "last_modified": arrival.last_modified,
+        "bytes": arrival.bytes,
+        "label": arrival.label,
+        "explicit_group": arrival.explicit_group,
         "ingested_at": now,
         "snapshot": "",
+        "release": arrival.release,
     }
+    where = arrival.stored_at or arrival.key
     try:
-        if info.size > context.settings.images.max_bytes:
-            return row | _quarantine_large(context, info)
-        data, etag = context.store.get_with_etag(info.key)
+        if arrival.bytes > context.settings.images.max_bytes:
+            return row | _quarantine_large(context, arrival, where, now)
+        data, etag = context.store.get_with_etag(where)
     except NotFoundError:
         return None
-    row |= {"etag": etag, "bytes": len(data)}
+    row |= {"bytes": len(data)} if arrival.stored_at else {"etag": etag, "bytes": len(data)}
     try:
-        row["label"] = _label(context, info.key)
+        _check_key_and_label(arrival)
         image = inspect_image(data, context.settings.images)
     except RefusedImageError as refusal:
-        return row | _quarantine(context.store, info.key, data, refusal)
+        return row | _quarantine(context.store, arrival.source_key, data, refusal, now)
+    if image.patient is not None and arrival.explicit_group is None:
+        row["explicit_group"] = pseudonyms.name(image.patient)
     return row | _describe(image) | {"uri": _store_image(context.store, image, data)}
 
 
-def quarantine_conflict(store: Store, source_key: str, image_id: str, uri: str, label: str) -> None:
-    """Copy an accepted image to quarantine because the same pixels came under another label too."""
+def quarantine_conflict(store: Store, row: dict[str, Any]) -> None:
+    """Copy an accepted image to quarantine because the same pixels came under another label too.
+
+    Args:
+        store: holds the image.
+        row: its ledger row.
+    """
     # The original, whose name begins that of the canonical PNG that training may read instead.
-    ending = uri.rsplit("/", 1)[1].split(".")[1]
-    data = store.get(layout.image_key(image_id, ending))
-    refusal = RefusedImageError("label_conflict", f"these pixels came as '{label}' and under another label")
-    _quarantine(store, source_key, data, refusal)
+    ending = row["uri"].rsplit("/", 1)[1].split(".")[1]
+    data = store.get(layout.image_key(row["image_id"], ending))
+    refusal = RefusedImageError("label_conflict", f"these pixels came as '{row['label']}' and under another label")
+    _quarantine(store, row["source_key"], data, refusal, row["ingested_at"])
 
 
-def _label(context: Context, key: str) -> str:
-    label, separator, _ = key.removeprefix(layout.LANDING).partition("/")
-    if not separator:
-        raise RefusedImageError("no_label", "the object lies in no folder; its label would be the folder's name")
-    classes = context.settings.classes
-    if classes != "discover" and label not in classes:
-        raise RefusedImageError("unknown_label", f"'{label}' is none of {', '.join(classes)}")
-    return label
+def _check_key_and_label(arrival: Arrival) -> None:
+    if arrival.release is None:  # whoever releases an object has seen its key
+        try:
+            validate_key(arrival.key)
+        except InvalidKeyError as error:
+            raise RefusedImageError("unrepresentable_key", layout.printable(error.message)) from error
+    if arrival.reason is not None:
+        raise RefusedImageError(arrival.reason, arrival.detail or "")
 
 
 def _describe(image: InspectedImage) -> dict[str, Any]:
@@ -81,43 +128,47 @@ def _describe(image: InspectedImage) -> dict[str, Any]:
 def _store_image(store: Store, image: InspectedImage, data: bytes) -> str:
     """Store the original and, where training does not read that, the canonical PNG; returns what training reads."""
     key = layout.image_key(image.image_id, image.extension)
-    _put_once(store, key, data)
+    put_once(store, key, data)
     if image.canonical_png is None:
         return key
     canonical = layout.image_key(image.image_id, f"{image.extension}.canonical.png")
-    _put_once(store, canonical, image.canonical_png)
+    put_once(store, canonical, image.canonical_png)
     return canonical
 
 
-def _put_once(store: Store, key: str, data: bytes) -> None:
-    try:
-        store.put_if_absent(key, data)
-    except AlreadyExistsError:
-        # The key holds the content's digest: what is there is the same.
-        return
-
-
-def _quarantine(store: Store, source_key: str, data: bytes, refusal: RefusedImageError) -> dict[str, Any]:
+def _quarantine(
+    store: Store, source_key: str, data: bytes, refusal: RefusedImageError, now: datetime
+) -> dict[str, Any]:
     sha256 = hashlib.sha256(data).hexdigest()
     object_key, record_key = layout.quarantine_keys(refusal.reason, sha256, source_key)
-    _put_once(store, object_key, data)
-    store.put(record_key, _record(source_key, sha256, refusal))
+    put_once(store, object_key, data)
+    put_once(store, record_key, _record(source_key, sha256, refusal, now))
     return {"reason": refusal.reason, "image_id": sha256}
 
 
-def _quarantine_large(context: Context, info: ObjectInfo) -> dict[str, Any]:
+def _quarantine_large(context: Context, arrival: Arrival, where: str, now: datetime) -> dict[str, Any]:
     """Copy an object through a file, since it may not fit into memory."""
-    refusal = RefusedImageError("too_many_bytes", f"{info.size} bytes, at most {context.settings.images.max_bytes}")
+    limit = context.settings.images.max_bytes
+    refusal = RefusedImageError("too_many_bytes", f"{arrival.bytes} bytes, at most {limit}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "object"
-        context.store.download(info.key, path)
+        context.store.download(where, path)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        object_key, record_key = layout.quarantine_keys(refusal.reason, sha256, info.key)
-        context.store.upload(path, object_key)
-    context.store.put(record_key, _record(info.key, sha256, refusal))
+        object_key, record_key = layout.quarantine_keys(refusal.reason, sha256, arrival.source_key)
+        if context.store.head(object_key) is None:
+            context.store.upload(path, object_key)
+    put_once(context.store, record_key, _record(arrival.source_key, sha256, refusal, now))
     return {"reason": refusal.reason, "image_id": sha256}
 
 
-def _record(source_key: str, sha256: str, refusal: RefusedImageError) -> bytes:
-    return dump_json({"source_key": source_key, "sha256": sha256, "reason": refusal.reason, "detail": refusal.detail})
+def _record(source_key: str, sha256: str, refusal: RefusedImageError, now: datetime) -> bytes:
+    return dump_json(
+        {
+            "source_key": source_key,
+            "sha256": sha256,
+            "reason": refusal.reason,
+            "detail": refusal.detail,
+            "quarantined_at": now.isoformat(),
+        }
+    )

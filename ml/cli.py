@@ -12,6 +12,7 @@ import typer
 import yaml
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.table import Table
 
 from ml.config import Settings, load_settings
@@ -28,6 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keeps an image classifier in production: ingest, validate, retrain, gate, promote, serve.",
 )
+quarantine = typer.Typer(no_args_is_help=True, help="Look into quarantine, and release from it.")
+app.add_typer(quarantine, name="quarantine")
 console = Console()
 errors = Console(stderr=True)
 
@@ -79,7 +82,7 @@ def upload(folder: Annotated[Path, typer.Argument(help="Holds one folder of imag
 @app.command()
 def ingest() -> None:
     """Take in what is new in the landing zone, validate the snapshot and publish it."""
-    from ml.steps import describe, publish_snapshot, validate
+    from ml.steps import clear_landing, describe, publish_snapshot, validate
     from ml.steps import ingest as step
 
     context = _context()
@@ -87,8 +90,70 @@ def ingest() -> None:
     if arrivals["changed"]:
         describe.run(context, arrivals["snapshot_id"])
         validate.run(context, arrivals["snapshot_id"])
-        publish_snapshot.run(context, arrivals["snapshot_id"])
+        arrivals |= publish_snapshot.run(context, arrivals["snapshot_id"])
+    clear_landing.run(context)
     _print("Snapshot", arrivals)
+
+
+@quarantine.command("list")
+def list_quarantine(
+    reason: Annotated[str | None, typer.Option(help="Only what is refused for this reason.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show so many objects at most.")] = 50,
+) -> None:
+    """List the objects that the newest snapshot refuses."""
+    from ml.quarantine import refused_objects
+
+    refused = refused_objects(_context().store, reason)
+    for name, count in refused["reason"].value_counts().items():
+        console.print(f"{count} {name}", highlight=False)
+    if refused.empty:
+        console.print("Nothing is in quarantine.")
+        return
+    table = Table("key", "reason", "bytes", "SHA-256")
+    for row in refused.head(limit).itertuples():
+        table.add_row(escape(str(row.source_key)), str(row.reason), str(row.bytes), str(row.image_id)[:12])
+    console.print(table)
+    if len(refused) > limit:
+        console.print(f"and {len(refused) - limit} more: --limit, --reason")
+
+
+@quarantine.command("show")
+def show_quarantined(
+    name: Annotated[str, typer.Argument(help="A key, or the first digits of a SHA-256.")],
+) -> None:
+    """Tell why an object was refused, and where its bytes are."""
+    from ml.quarantine import find_refused, refused_objects, show_refused
+
+    store = _context().store
+    for row in find_refused(refused_objects(store), name).to_dict("records"):
+        _print("Quarantined object", show_refused(store, row)._asdict())
+
+
+@quarantine.command()
+def release(
+    note: Annotated[str, typer.Option(help="Why; kept in the record of the release.")],
+    names: Annotated[list[str] | None, typer.Argument(help="Keys, or first digits of SHA-256s.")] = None,
+    reason: Annotated[str | None, typer.Option(help="All objects that are refused for this reason.")] = None,
+    label: Annotated[str | None, typer.Option(help="Their label from now on.")] = None,
+) -> None:
+    """Have the next ingest look at refused objects again, after a fix of the settings or with the right label."""
+    import getpass
+
+    import pandas as pd
+
+    from ml.errors import ConfigError
+    from ml.labels import Labeller
+    from ml.quarantine import find_refused, refused_objects
+    from ml.releases import release_objects
+
+    if bool(names) == bool(reason):
+        raise ConfigError("What is to be released is not clear.", "Give either names or --reason.")
+    context = _context()
+    refused = refused_objects(context.store, reason)
+    rows = pd.concat([find_refused(refused, name) for name in names]).drop_duplicates() if names else refused
+    labeller = Labeller(context.settings)
+    release_id = release_objects(context.store, rows, labeller, label, note, getpass.getuser(), datetime.now(UTC))
+    console.print(f"{len(rows)} object(s) will be looked at again by the next ingest (release {release_id}).")
 
 
 @app.command()
@@ -205,5 +270,5 @@ def _serving(settings: Settings) -> str:
 def _print(title: str, values: dict[str, Any]) -> None:
     table = Table(title=title, title_justify="left", show_header=False)
     for name, value in values.items():
-        table.add_row(name, str(value))
+        table.add_row(name, escape(str(value)))
     console.print(table)

@@ -12,6 +12,7 @@ __all__ = [
     "DataError",
     "InvalidKeyError",
     "NotFoundError",
+    "OvertakenError",
     "QuartetError",
     "ServingError",
     "StoreError",
@@ -63,6 +64,10 @@ class InvalidKeyError(StoreError):
 
 class DataError(QuartetError):
     """The images, their labels or their number do not allow the step."""
+
+
+class OvertakenError(DataError):
+    """Another snapshot was published since this one was begun."""
 
 
 class ValidationFailedError(DataError):

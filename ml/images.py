@@ -6,7 +6,7 @@ import hashlib
 import io
 import struct
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import cv2
@@ -67,6 +67,7 @@ class InspectedImage:
     contrast: float
     sharpness: float
     canonical_png: bytes | None
+    patient: str | None = field(default=None, repr=False)
 
 
 def inspect_image(data: bytes, settings: ImageSettings) -> InspectedImage:

@@ -7,12 +7,20 @@ import re
 
 __all__ = [
     "IMAGES",
+    "LABELS_FILE",
     "LANDING",
     "LATEST_SNAPSHOT",
+    "PSEUDONYM_KEY",
+    "QUARANTINE",
+    "RELEASES",
+    "arrivals_key",
     "features_prefix",
     "image_key",
+    "ingest_key",
     "model_prefix",
+    "printable",
     "quarantine_keys",
+    "release_key",
     "run_key",
     "run_prefix",
     "safe_run_id",
@@ -20,8 +28,14 @@ __all__ = [
 ]
 
 LANDING = "landing/"
+#: Below the landing zone: labels and groups of objects whose folders do not say them.
+LABELS_FILE = "labels.csv"
 IMAGES = "images/"
+QUARANTINE = "quarantine/"
+RELEASES = "releases/"
 LATEST_SNAPSHOT = "snapshots/latest.json"
+#: The secret that turns patients and groups into pseudonyms.
+PSEUDONYM_KEY = "pseudonyms/key"
 
 
 def image_key(image_id: str, ending: str) -> str:
@@ -29,9 +43,29 @@ def image_key(image_id: str, ending: str) -> str:
     return f"{IMAGES}{image_id[:2]}/{image_id}.{ending}"
 
 
+def arrivals_key(chunk: str, name: str) -> str:
+    """Key of a file about a chunk of objects that are being taken in, e.g. ``rows.parquet``."""
+    return f"arrivals/{chunk}/{name}"
+
+
+def ingest_key(ingest_id: str) -> str:
+    """Key of what one ingest found to do."""
+    return f"arrivals/plans/{safe_run_id(ingest_id)}.json"
+
+
+def release_key(release_id: str) -> str:
+    """Key of the record of a release from quarantine."""
+    return f"{RELEASES}{release_id}.json"
+
+
+def printable(key: str) -> str:
+    """A listed key as tables and messages can hold it: what is no UTF-8 is written as ``\\udcff``."""
+    return key.encode("utf-8", "backslashreplace").decode()
+
+
 def quarantine_keys(reason: str, sha256: str, source_key: str) -> tuple[str, str]:
     """Keys of a refused object's bytes, and of the record of one source key that held them."""
-    prefix = f"quarantine/{reason}/{sha256}"
+    prefix = f"{QUARANTINE}{reason}/{sha256}"
     return f"{prefix}/object", f"{prefix}/{hashlib.sha256(source_key.encode()).hexdigest()[:16]}.json"
 
 

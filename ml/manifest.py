@@ -16,7 +16,17 @@ from ml.errors import DataError
 if TYPE_CHECKING:
     from ml.config import Settings
 
-__all__ = ["LEDGER", "MANIFEST", "TableSchema", "classes_of", "empty", "from_parquet", "snapshot_digest", "to_parquet"]
+__all__ = [
+    "LEDGER",
+    "MANIFEST",
+    "TableSchema",
+    "classes_of",
+    "empty",
+    "from_parquet",
+    "snapshot_digest",
+    "to_arrow",
+    "to_parquet",
+]
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -112,16 +122,23 @@ def to_parquet(frame: pd.DataFrame, schema: TableSchema) -> bytes:
     if set(frame.columns) != set(names):
         odd = sorted(set(frame.columns) ^ set(names))
         raise DataError(f"The {schema.name} has missing or unknown columns: {', '.join(odd)}.")
-    ordered = frame[names].sort_values(list(schema.key), kind="stable")
+    buffer = io.BytesIO()
+    pq.write_table(to_arrow(frame.sort_values(list(schema.key), kind="stable"), schema), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def to_arrow(frame: pd.DataFrame, schema: TableSchema) -> pa.Table:
+    """Give a table the types of its schema.
+
+    Raises:
+        DataError: a value does not fit its type.
+    """
     # pyarrow reads times with a zone in a way that pandas deprecates, unless they are its own already.
     times = {field.name: pd.ArrowDtype(field.type) for field in schema.columns if field.type == _TIME}
     try:
-        table = pa.Table.from_pandas(ordered.astype(times), schema=schema.columns, preserve_index=False)
+        return pa.Table.from_pandas(frame.astype(times), schema=schema.columns, preserve_index=False)
     except (TypeError, ValueError) as error:  # Arrow's own are among these
         raise DataError(f"The {schema.name} does not fit its schema: {error}") from error
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
 
 
 def from_parquet(data: bytes, schema: TableSchema) -> pd.DataFrame:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ml import layout
-from ml.errors import AlreadyExistsError, ConflictError, DataError, NotFoundError
+from ml.errors import AlreadyExistsError, ConflictError, NotFoundError, OvertakenError
 from ml.manifest import LEDGER, MANIFEST, from_parquet, snapshot_digest, to_parquet
 from ml.splits import assign_splits
-from ml.storage import dump_json, read_json
+from ml.storage import dump_json, put_once, read_json
 
 if TYPE_CHECKING:
     from ml.config import SplitSettings
@@ -90,10 +90,11 @@ def write_snapshot(
     snapshot_id = f"{number:06d}-{snapshot_digest(manifest, ledger)[:12]}"
     manifest = manifest.assign(snapshot=manifest["snapshot"].replace("", snapshot_id))
     ledger = ledger.assign(snapshot=ledger["snapshot"].replace("", snapshot_id))
-    store.put(layout.snapshot_key(snapshot_id, "ledger.parquet"), to_parquet(ledger, LEDGER))
-    store.put(layout.snapshot_key(snapshot_id, "manifest.parquet"), to_parquet(manifest, MANIFEST))
+    # What stands under the id already says the same; its record comes last, as a sign that the others are there.
+    put_once(store, layout.snapshot_key(snapshot_id, "ledger.parquet"), to_parquet(ledger, LEDGER))
+    put_once(store, layout.snapshot_key(snapshot_id, "manifest.parquet"), to_parquet(manifest, MANIFEST))
     record = {"snapshot_id": snapshot_id, "parent": parent.snapshot_id if parent else None, **counts}
-    store.put(layout.snapshot_key(snapshot_id, "snapshot.json"), dump_json(record))
+    put_once(store, layout.snapshot_key(snapshot_id, "snapshot.json"), dump_json(record))
     return snapshot_id
 
 
@@ -113,11 +114,17 @@ def latest_snapshot_id(store: Store) -> str | None:
     return _pointer(store)[0]
 
 
+def latest_snapshot(store: Store) -> Snapshot | None:
+    """The newest published snapshot, read; None before the first."""
+    snapshot_id = latest_snapshot_id(store)
+    return load_snapshot(store, snapshot_id) if snapshot_id else None
+
+
 def publish_snapshot(store: Store, snapshot_id: str) -> None:
     """Move ``snapshots/latest.json`` to a snapshot whose parent is the one it points to now.
 
     Raises:
-        DataError: another snapshot was published since this one was begun.
+        OvertakenError: another snapshot was published since this one was begun.
     """
     parent = read_json(store, layout.snapshot_key(snapshot_id, "snapshot.json"))["parent"]
     pointer = dump_json({"snapshot_id": snapshot_id})
@@ -143,8 +150,8 @@ def _pointer(store: Store) -> tuple[str | None, str | None]:
     return str(json.loads(data)["snapshot_id"]), etag
 
 
-def _overtaken(snapshot_id: str, parent: str | None) -> DataError:
-    return DataError(
+def _overtaken(snapshot_id: str, parent: str | None) -> OvertakenError:
+    return OvertakenError(
         f"Snapshot {snapshot_id} grew from {parent or 'nothing'}, but another one was published meanwhile.",
         "Run ingest again: it takes up what this one read.",
     )

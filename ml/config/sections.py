@@ -13,6 +13,7 @@ __all__ = [
     "FeatureSettings",
     "GateSettings",
     "ImageSettings",
+    "LandingSettings",
     "ServingSettings",
     "Settings",
     "SplitSettings",
@@ -41,6 +42,19 @@ class StoreSettings(_Section):
     read_timeout_seconds: float = Field(60, gt=0)
     max_attempts: int = Field(4, ge=1, description="tries a request, with exponential backoff")
     cache_dir: Path = Field(Path("var/cache"), description="local copies of what must be memory-mapped")
+
+
+class LandingSettings(_Section):
+    """How the landing zone is read."""
+
+    aliases: dict[str, str] = Field(
+        default_factory=dict, description="labels that mean another, e.g. no_tumor: notumor; left is what people write"
+    )
+    chunk_size: int = Field(2000, ge=1, description="objects that one task takes in")
+    delete_after_ingest: bool = Field(
+        False,
+        description="remove exactly the object versions that a published snapshot has taken in or quarantined",
+    )
 
 
 class ImageSettings(_Section):
@@ -167,6 +181,7 @@ class Settings(_Section):
         description="the labels, in the order of the model's outputs; or read from the landing zone",
     )
     store: StoreSettings = StoreSettings()
+    landing: LandingSettings = LandingSettings()
     images: ImageSettings = ImageSettings()
     split: SplitSettings = SplitSettings()
     validation: ValidationSettings = ValidationSettings()

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ml.errors import InvalidKeyError
+from ml.errors import AlreadyExistsError, InvalidKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
-__all__ = ["ObjectInfo", "Store", "dump_json", "read_json", "replacing", "sync", "validate_key"]
+__all__ = ["ObjectInfo", "Store", "dump_json", "put_once", "read_json", "replacing", "sync", "validate_key"]
 
 MAX_KEY_BYTES = 1024
 
@@ -130,6 +130,14 @@ def dump_json(value: Any) -> bytes:
 def read_json(store: Store, key: str) -> Any:
     """Read a JSON document."""
     return json.loads(store.get(key))
+
+
+def put_once(store: Store, key: str, data: bytes) -> None:
+    """Create an object whose key says what it holds: where there is one already, it is as good."""
+    try:
+        store.put_if_absent(key, data)
+    except AlreadyExistsError:
+        return
 
 
 @contextmanager

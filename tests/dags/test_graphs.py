@@ -3,11 +3,14 @@ from airflow.sdk.definitions.taskgroup import MappedTaskGroup
 
 GRAPHS = {
     "ingest_images": {
-        "ingest": {"anything_new", "describe", "validate"},
+        "list_arrivals": {"take_in"},
+        "take_in": {"assemble"},
+        "assemble": {"anything_new", "describe", "validate"},
         "anything_new": {"describe"},
         "describe": {"validate"},
         "validate": {"publish_snapshot"},
-        "publish_snapshot": set(),
+        "publish_snapshot": {"clear_landing"},
+        "clear_landing": set(),
     },
     "retrain": {
         "split": {"candidate.extract"},

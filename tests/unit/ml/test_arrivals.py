@@ -1,22 +1,32 @@
 import hashlib
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from PIL import Image
 
-from ml.arrivals import quarantine_conflict, take_object
+from ml.arrivals import Arrival, quarantine_conflict, take_object
 from ml.context import Context
 from ml.manifest import LEDGER
+from ml.pseudonyms import Pseudonyms
 from ml.storage import read_json
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+PSEUDONYMS = Pseudonyms(b"key")
+
+
+def listed(store, key, **known):
+    """The object at a key as a listing shows it, labelled by its folder."""
+    info = store.head(key)
+    seen = {"key": key, "etag": info.etag, "bytes": info.size, "last_modified": info.last_modified}
+    return Arrival(**seen | {"label": key.split("/")[1]} | known)
 
 
 @pytest.fixture
 def take(context):
     """Takes the object at a key."""
-    return lambda key: take_object(context, context.store.head(key), NOW)
+    return lambda key, **known: take_object(context, listed(context.store, key, **known), PSEUDONYMS, NOW)
 
 
 def sha256(data):
@@ -105,6 +115,7 @@ def test_a_refused_object_is_kept_with_a_record(store, take):
             "sha256": sha256(b"no image"),
             "reason": "not_an_image",
             "detail": "none of JPEG, PNG, TIFF, BMP, WEBP",
+            "quarantined_at": NOW.isoformat(),
         }
     ]
     assert (row["reason"], row["label"], row["image_id"]) == ("not_an_image", "glioma", sha256(b"no image"))
@@ -127,55 +138,69 @@ def test_equal_refused_objects_are_kept_once_with_a_record_each(store, take):
 def test_an_object_that_is_too_large_is_quarantined_by_its_digest(store, make_settings):
     settings = make_settings({"images": {"max_bytes": 1000}})
     store.put("landing/glioma/large.png", bytes(1001))
-    row = take_object(Context(settings, store), store.head("landing/glioma/large.png"), NOW)
+    row = take_object(Context(settings, store), listed(store, "landing/glioma/large.png"), PSEUDONYMS, NOW)
 
     assert (row["reason"], row["image_id"], row["bytes"]) == ("too_many_bytes", sha256(bytes(1001)), 1001)
     assert store.get(f"quarantine/too_many_bytes/{sha256(bytes(1001))}/object") == bytes(1001)
     assert records(store, "too_many_bytes")[0]["detail"] == "1001 bytes, at most 1000"
 
 
-def test_an_object_in_no_folder_has_no_label(store, put_image, take):
-    store.put("landing/1.png", put_image("glioma", "1.png"))
-    row = take("landing/1.png")
+def test_an_object_whose_label_is_refused_is_quarantined_for_that(store, put_image, take):
+    data = put_image("gliomas", "1.png")
+    refused = {"label": None, "reason": "unknown_label", "detail": "'gliomas' is none of glioma, notumor"}
+    row = take("landing/gliomas/1.png", **refused)
 
-    assert (row["reason"], row["label"]) == ("no_label", None)
-    assert "the object lies in no folder" in records(store, "no_label")[0]["detail"]
-
-
-def test_a_label_that_was_not_declared_is_quarantined_with_those_that_were(store, put_image, make_settings):
-    put_image("gliomas", "1.png")
-    context = Context(make_settings({"classes": ["glioma", "notumor"]}), store)
-    row = take_object(context, store.head("landing/gliomas/1.png"), NOW)
-
-    assert row["reason"] == "unknown_label"
-    assert records(store, "unknown_label")[0]["detail"] == "'gliomas' is none of glioma, notumor"
+    assert (row["reason"], row["label"], row["image_id"]) == ("unknown_label", None, sha256(data))
+    assert records(store, "unknown_label")[0]["detail"] == refused["detail"]
 
 
-def test_a_declared_label_is_accepted(store, put_image, make_settings):
-    put_image("glioma", "1.png")
-    context = Context(make_settings({"classes": ["glioma", "notumor"]}), store)
+@pytest.mark.parametrize(
+    "name", ["tab\tulator.png", "line\nfeed.png", "\udcff.png"], ids=["tabulator", "line feed", "not UTF-8"]
+)
+def test_a_key_that_cannot_be_represented_is_quarantined_with_its_bytes(store, put_image, take, tmp_path, name):
+    data = put_image("glioma", "1.png")
+    (tmp_path / "store/landing/glioma/1.png").rename(tmp_path / "store/landing/glioma" / name)
+    row = take(f"landing/glioma/{name}")
+    (record,) = records(store, "unrepresentable_key")
 
-    assert take_object(context, store.head("landing/glioma/1.png"), NOW)["reason"] is None
+    assert row["reason"] == "unrepresentable_key"
+    assert (
+        record["source_key"] == row["source_key"] == f"landing/glioma/{name}".encode(errors="backslashreplace").decode()
+    )
+    assert store.get(f"quarantine/unrepresentable_key/{sha256(data)}/object") == data
+
+
+def test_a_released_object_is_read_from_quarantine_under_its_own_version(context, store, put_image, take):
+    data = put_image("glioma", "1.png")
+    arrival = listed(store, "landing/glioma/1.png")
+    take("landing/glioma/1.png", label=None, reason="no_label", detail="")
+    store.delete("landing/glioma/1.png")
+    stored_at = f"quarantine/no_label/{sha256(data)}/object"
+    row = take_object(context, replace(arrival, release="r1", stored_at=stored_at), PSEUDONYMS, NOW)
+
+    assert (row["reason"], row["release"], row["etag"]) == (None, "r1", arrival.etag)
+    assert store.get(row["uri"]) == data
 
 
 @pytest.mark.parametrize("max_bytes", [1, 2**20], ids=["too large", "acceptable"])
 def test_an_object_that_vanished_since_it_was_listed_has_no_row(store, put_image, make_settings, max_bytes):
     put_image("glioma", "1.png")
-    info = store.head("landing/glioma/1.png")
-    store.delete(info.key)
+    arrival = listed(store, "landing/glioma/1.png")
+    store.delete(arrival.key)
+    context = Context(make_settings({"images": {"max_bytes": max_bytes}}), store)
 
-    assert take_object(Context(make_settings({"images": {"max_bytes": max_bytes}}), store), info, NOW) is None
+    assert take_object(context, arrival, PSEUDONYMS, NOW) is None
     assert list(store.list("")) == []
 
 
 def test_an_object_replaced_since_it_was_listed_is_booked_as_it_was_read(context, put_image):
     put_image("glioma", "1.png", seed=1)
-    info = context.store.head("landing/glioma/1.png")
+    arrival = listed(context.store, "landing/glioma/1.png")
     data = put_image("glioma", "1.png", seed=2)
-    row = take_object(context, info, NOW)
+    row = take_object(context, arrival, PSEUDONYMS, NOW)
 
     assert row["image_id"] == sha256(data)
-    assert row["etag"] == context.store.head(info.key).etag != info.etag
+    assert row["etag"] == context.store.head(arrival.key).etag != arrival.etag
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "BMP"])
@@ -184,7 +209,7 @@ def test_a_disputed_image_is_copied_to_quarantine(store, take, format_name):
     Image.effect_mandelbrot((48, 40), (-2, -1, 1, 1), 50).save(stream, format_name)
     store.put("landing/glioma/1", stream.getvalue())
     row = take("landing/glioma/1")
-    quarantine_conflict(store, row["source_key"], row["image_id"], row["uri"], row["label"])
+    quarantine_conflict(store, row)
 
     assert store.get(f"quarantine/label_conflict/{row['image_id']}/object") == stream.getvalue()
     (record,) = records(store, "label_conflict")

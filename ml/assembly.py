@@ -1,0 +1,124 @@
+"""From what arrived to a snapshot: conflicts settled, images placed, nothing that was there before lost."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from ml import layout
+from ml.arrivals import quarantine_conflict
+from ml.errors import DataError
+from ml.manifest import LEDGER, to_arrow
+from ml.snapshots import Snapshot, build_manifest, place_images, write_snapshot
+from ml.splits import EXCLUDED
+
+if TYPE_CHECKING:
+    from ml.context import Context
+
+__all__ = ["assemble", "join_ledgers", "rebase", "settle_conflicts"]
+
+log = logging.getLogger(__name__)
+
+WORKERS = 8
+PLACE = ["group", "split", "excluded"]
+IDENTITY = ["source_key", "etag"]
+
+
+def assemble(
+    context: Context, parent: Snapshot | None, arrived: pd.DataFrame, record: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Write a snapshot of the parent's objects and those that arrived; nothing points to it yet.
+
+    Args:
+        context: settings and store.
+        parent: the newest published snapshot.
+        arrived: ledger rows, with an empty ``snapshot``; a row whose key and etag the parent has replaces that one.
+        record: what ``snapshot.json`` is to say beside the counts: ``created_at``, ``notes``, ``releases``.
+
+    Returns:
+        The snapshot's id, and its counts.
+
+    Raises:
+        DataError: not one of all objects is an acceptable image.
+    """
+    ledger = join_ledgers(*([parent.ledger] if parent else []), arrived)
+    settled = settle_conflicts(ledger)
+    _quarantine(context, settled[(settled["reason"] == "label_conflict") & ledger["reason"].isna()])
+    ledger = place_images(settled, context.settings.split)
+    manifest = build_manifest(ledger)
+    counts = _count(ledger, manifest, len(arrived), parent)
+    if manifest.empty:
+        raise DataError(
+            f"None of {len(ledger)} objects under {context.store.uri(layout.LANDING)} is an acceptable image: "
+            f"{counts['quarantined_by_reason']}.",
+            "See the records under quarantine/, then upload images as landing/<label>/<file>.",
+        )
+    return write_snapshot(context.store, parent, manifest, ledger, counts | record), counts
+
+
+def rebase(context: Context, snapshot: Snapshot, parent: Snapshot) -> str | None:
+    """Write an overtaken snapshot again, on the one that was published meanwhile.
+
+    Returns:
+        The new snapshot's id, or None when the new parent holds all of it already.
+    """
+    own = snapshot.ledger[snapshot.ledger["snapshot"] == snapshot.snapshot_id]
+    known = pd.MultiIndex.from_frame(parent.ledger[[*IDENTITY, "label", "release"]].fillna(""))
+    arrived = own[~pd.MultiIndex.from_frame(own[[*IDENTITY, "label", "release"]].fillna("")).isin(known)]
+    if arrived.empty:
+        return None
+    fresh = arrived.assign(snapshot="", **dict.fromkeys(PLACE))
+    releases = sorted({*parent.record["releases"], *snapshot.record["releases"]})
+    kept = {"created_at": snapshot.record["created_at"], "notes": snapshot.record["notes"], "releases": releases}
+    rebased, _ = assemble(context, parent, fresh, kept)
+    log.info("snapshot %s: rebased on %s as %s", snapshot.snapshot_id, parent.snapshot_id, rebased)
+    return rebased
+
+
+def join_ledgers(*ledgers: pd.DataFrame) -> pd.DataFrame:
+    """Put ledgers together; of rows for one version of an object the last one counts."""
+    # By Arrow: pandas would lose the types of columns that are empty in one of them.
+    joined = pa.concat_tables([to_arrow(one, LEDGER) for one in ledgers]).to_pandas()
+    return pd.DataFrame(joined.drop_duplicates(IDENTITY, keep="last", ignore_index=True))
+
+
+def settle_conflicts(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Refuse every object whose pixels came under more than one label, unless a release said which is right.
+
+    Nobody knows which label is right, so all are refused. When the labels agree again, because ``labels.csv`` or an
+    alias corrected them, all are accepted. Of several releases the latest counts.
+    """
+    disputed = ledger["pixel_id"].notna() & (ledger["reason"].isna() | (ledger["reason"] == "label_conflict"))
+    rows = ledger[disputed]
+    labels = rows.groupby("pixel_id")["label"].nunique()
+    released = rows[rows["release"].notna()].sort_values("release", kind="stable")
+    right = released.drop_duplicates("pixel_id", keep="last").set_index("pixel_id")["label"]
+    refused = rows["pixel_id"].isin(labels.index[labels > 1]) & (rows["label"] != rows["pixel_id"].map(right))
+    reason = ledger["reason"].astype(object)
+    reason[disputed] = refused.map({True: "label_conflict", False: None})
+    return ledger.assign(reason=reason)
+
+
+def _quarantine(context: Context, rows: pd.DataFrame) -> None:
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="quarantine") as pool:
+        list(pool.map(lambda row: quarantine_conflict(context.store, row._asdict()), rows.itertuples(index=False)))
+
+
+def _count(ledger: pd.DataFrame, manifest: pd.DataFrame, arrived: int, parent: Snapshot | None) -> dict[str, Any]:
+    refused = ledger["reason"].dropna()
+    before = set(parent.manifest["image_id"]) if parent else set()
+    return {
+        "seen": len(ledger),
+        "arrived": arrived,
+        "images": len(manifest),
+        "added": len(set(manifest["image_id"]) - before),
+        "duplicates": int(ledger["reason"].isna().sum()) - len(manifest),
+        "excluded": int((manifest["split"] == EXCLUDED).sum()),
+        "quarantined": len(refused),
+        "quarantined_by_reason": dict(sorted(Counter(refused).items())),
+    }
