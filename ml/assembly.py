@@ -83,7 +83,7 @@ def rebase(context: Context, snapshot: Snapshot, parent: Snapshot) -> str | None
 def join_ledgers(*ledgers: pd.DataFrame) -> pd.DataFrame:
     """Put ledgers together; of rows for one version of an object the last one counts."""
     # By Arrow: pandas would lose the types of columns that are empty in one of them.
-    joined = pa.concat_tables([to_arrow(one, LEDGER) for one in ledgers]).to_pandas()
+    joined = pa.concat_tables([to_arrow(one, LEDGER) for one in ledgers]).cast(LEDGER.columns).to_pandas()
     return pd.DataFrame(joined.drop_duplicates(IDENTITY, keep="last", ignore_index=True))
 
 
