@@ -1,0 +1,75 @@
+"""An ingest that is killed anywhere and run again leaves what an undisturbed one leaves."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAM = Path(__file__).with_name("killed_ingest.py")
+POINTS = 40
+
+pytestmark = pytest.mark.slow
+
+
+def picture(seed: int, form: str = "PNG") -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (32, 32, 3), np.uint8)).save(stream, form)
+    return stream.getvalue()
+
+
+def fill(folder: Path, files: dict[str, bytes]) -> None:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    tmp = tmp_path_factory.mktemp("killed")
+    fill(
+        tmp / "base/landing",
+        {f"{label}/{seed}.png": picture(seed + 100 * (label == "b")) for label in "ab" for seed in range(4)}
+        | {
+            "a/other.bmp": picture(50, "BMP"),
+            "a/copy.png": picture(0),
+            "a/junk.png": b"no image",
+            "c/1.png": picture(51),
+        }
+        | {"a/same.png": picture(60), "b/same.png": picture(60)},
+    )
+    fill(tmp / "base", {"pseudonyms/key": b"the same for all"})
+    fill(
+        tmp / "more",
+        {f"a/new-{seed}.png": picture(seed + 200) for seed in range(3)}
+        | {"a/0.png": picture(300), "b/again.png": picture(1), "b/junk.png": b"no image", "b/empty.png": b""}
+        | {"labels.csv": b"key,label,group\nb/new.png,b,p1\n", "b/new.png": picture(400)},
+    )
+    arguments = [tmp / "base", tmp / "work", POINTS, tmp / "more"]
+    process = subprocess.run(
+        [sys.executable, PROGRAM, *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("ingest", "number"), [("first", "000001-"), ("second", "000002-")])
+def test_killed_at_forty_points_and_repeated_it_ends_as_if_undisturbed(report, ingest, number):
+    outcome = report[ingest]
+
+    assert outcome["different"] == {}
+    assert outcome["killed"] == POINTS < outcome["calls"]
+    assert outcome["snapshot"].startswith(number)
