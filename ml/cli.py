@@ -12,6 +12,7 @@ import typer
 import yaml
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.table import Table
 
 from ml.config import Settings, load_settings
@@ -161,6 +162,24 @@ def serve() -> None:
     from serving.local import main as run_server
 
     raise SystemExit(run_server())
+
+
+@app.command()
+def test_alerts() -> None:
+    """Send a test alert through every configured channel; ends with status 1 when one fails."""
+    from ml.alerting import send, trial_alert
+    from ml.errors import ConfigError
+
+    settings = load_settings().alerts
+    deliveries = send(trial_alert(settings.base_url, datetime.now(UTC)), settings)
+    if not deliveries:
+        raise ConfigError("No channel for alerts is configured.", "Set one under `alerts`: slack, smtp or webhook.")
+    table = Table("channel", "sent", "seconds")
+    for delivery in deliveries:
+        table.add_row(delivery.channel, escape(delivery.error or "yes"), f"{delivery.seconds:.1f}")
+    console.print(table)
+    if any(delivery.error for delivery in deliveries):
+        raise typer.Exit(1)
 
 
 @app.command()
