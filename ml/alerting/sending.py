@@ -6,6 +6,7 @@ import logging
 import re
 import smtplib
 import ssl
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -68,13 +69,13 @@ def _channels(alert: Alert, settings: AlertSettings) -> Iterator[tuple[str, Call
 
 
 def _attempt(channel: str, deliver: Callable[[], None]) -> Delivery:
-    started = time.monotonic()
+    started, outside = time.monotonic(), sys.exception()
     error = None
     try:
         deliver()
     # All that requests, smtplib and ssl raise are OSErrors; a URL that cannot be taken apart is a ValueError.
     except (OSError, ValueError) as problem:
-        error = _describe(problem)
+        error = _describe(problem, outside)
     return Delivery(channel, time.monotonic() - started, error)
 
 
@@ -114,7 +115,7 @@ def _connect(settings: SmtpSettings, timeout: float) -> smtplib.SMTP:
     return smtplib.SMTP(settings.host, settings.port, name, timeout=timeout)
 
 
-def _describe(problem: BaseException) -> str:
+def _describe(problem: BaseException, outside: BaseException | None) -> str:
     """The cause in words of our own: the libraries' messages quote addresses, and a webhook's address is a secret."""
     if isinstance(problem, _RefusedError):
         return str(problem)
@@ -124,15 +125,16 @@ def _describe(problem: BaseException) -> str:
         answer = problem.smtp_error
         words = answer if isinstance(answer, str) else answer.decode(errors="replace")
         return cut(one_line(f"the server answered {problem.smtp_code} {words}"), 200)
-    root = _root_cause(problem)
+    root = _root_cause(problem, outside)
     if isinstance(problem, requests.Timeout) or isinstance(root, TimeoutError):
         return "no answer in time"
     reason = root.strerror if isinstance(root, OSError) else None
     return f"{type(root).__name__}: {reason}" if isinstance(reason, str) else type(root).__name__
 
 
-def _root_cause(problem: BaseException) -> BaseException:
-    seen = {id(problem)}
+def _root_cause(problem: BaseException, outside: BaseException | None) -> BaseException:
+    """The end of the chain, short of what was being handled when the alert was sent."""
+    seen = {id(problem), id(outside)}
     while (deeper := problem.__cause__ or problem.__context__) is not None and id(deeper) not in seen:
         seen.add(id(deeper))
         problem = deeper
