@@ -26,6 +26,9 @@ class HttpSink:
     def bodies(self):
         return [body for _, _, body in self.received]
 
+    def received_at(self, path):
+        return [body for at, _, body in self.received if at == path]
+
     def close(self):
         self._over.set()
         self._server.shutdown()
