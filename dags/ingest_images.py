@@ -21,7 +21,7 @@ from typing import Any
 
 from airflow.sdk import Metadata, dag, task
 
-from plugins.alerts import warn_of_quality
+from plugins.alerts import FailureNotifier, warn_of_quality
 from plugins.assets import DEFAULT_ARGS, SNAPSHOT
 from plugins.deadlines import ingest_deadline
 from plugins.step_context import open_context
@@ -33,6 +33,7 @@ from plugins.step_context import open_context
     default_args=DEFAULT_ARGS,
     dagrun_timeout=timedelta(hours=6),
     deadline=ingest_deadline(),
+    on_failure_callback=FailureNotifier(),
     max_active_runs=1,
     tags=["quartet", "data"],
     doc_md=__doc__,

@@ -18,28 +18,45 @@ if TYPE_CHECKING:
     from ml.alerting import RunReference
     from ml.config import AlertSettings, Settings
 
-__all__ = ["DeadlineNotifier", "FailureNotifier", "warn_of_quality"]
+__all__ = ["FAILURE_KEY", "DeadlineNotifier", "FailureNotifier", "record_failure", "warn_of_quality"]
 
 log = logging.getLogger(__name__)
 
 
-class FailureNotifier(BaseNotifier):
-    """Tells that a run has failed, once: by its first task that failed for good.
+#: Where a task leaves what it knows of its failure for the run's callback.
+FAILURE_KEY = "failure"
 
-    It is a task's callback, not a DAG's: only a task's has the exception, with its numbers and its remedy. A DAG's
-    callback knows which task failed and runs in the DAG processor, which needs neither the settings nor the network.
+
+def record_failure(context: Context) -> None:
+    """Leave what is known of a task's failure: a callback for tasks, and the only one that has the exception."""
+    from ml.alerting import describe_failure
+
+    task: Any = context["ti"]
+    error: Any = context.get("exception")
+    task.xcom_push(key=FAILURE_KEY, value=describe_failure(error))
+
+
+class FailureNotifier(BaseNotifier):
+    """Tells that a run has failed.
+
+    It is a DAG's callback, which Airflow calls once for a failed run, however many tasks failed. A task's callback
+    would tell of each of them, and of none whose process was killed. It runs in the DAG processor.
     """
 
     def notify(self, context: Context) -> None:
-        """Send the alert. Where it cannot be sent, the log says so; the task's own failure stays what it is."""
-        from ml.alerting import failure_alert, send
+        """Send the alert. Where it cannot be sent, the log says so; the run's own failure stays what it is."""
+        from ml.alerting import RunReference, failure_alert, send
 
-        run = _task_of(context)
         settings = _alert_settings()
-        if settings is None or _is_told_already(context, run):
+        if settings is None:
             return
-        error: Any = context.get("exception")
-        send(failure_alert(error, run, _base_url(settings), datetime.now(UTC)), settings)
+        # Airflow types it as a task's; without a task to name, it holds the DAG and the run's id only.
+        values: Any = context
+        task, failure, others = values.get("ti"), None, []
+        run = RunReference(values["dag"].dag_id, values["run_id"]) if task is None else _task_of(context)
+        if task is not None and values["reason"] == "task_failure":
+            failure, others = _failure_of(task), _failed_beside(task)
+        send(failure_alert(values["reason"], failure, run, others, _base_url(settings), datetime.now(UTC)), settings)
 
 
 class DeadlineNotifier(BaseNotifier):
@@ -103,20 +120,22 @@ def _task_of(context: Context) -> RunReference:
     return RunReference(task.dag_id, task.run_id, task.task_id, map_index, task.try_number)
 
 
-def _is_told_already(context: Context, run: RunReference) -> bool:
-    """Whether another task of the run, one that sorts before this one, has failed.
-
-    Tasks that fail at the same moment see each other; exactly one of them tells. A task that sorts before one that
-    failed earlier tells again: better twice than never, so an Airflow that does not answer is no reason to be silent.
-    """
-    task: Any = context["ti"]
+def _failure_of(task: Any) -> dict[str, Any] | None:
     try:
-        states = task.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
+        found = task.xcom_pull(task_ids=task.task_id, map_indexes=task.map_index, key=FAILURE_KEY)
     except Exception:
-        log.exception("it is not known whether another task of %s has failed", run.run_id)
-        return False
-    own = run.task_id if run.map_index < 0 else f"{run.task_id}_{run.map_index}"
-    earlier = sorted(name for name, state in states.get(run.run_id, {}).items() if state == "failed" and name < own)
-    if earlier:
-        log.info("no alert for %s: %s of this run has failed too, and tells", own, earlier[0])
-    return bool(earlier)
+        # An alert without details is better than none.
+        log.exception("what %s left of its failure cannot be read", task.task_id)
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _failed_beside(task: Any) -> list[str]:
+    """Further tasks of the run that failed, a mapped one with its index at the end."""
+    own = task.task_id if task.map_index < 0 else f"{task.task_id}_{task.map_index}"
+    try:
+        states = task.get_task_states(dag_id=task.dag_id, run_ids=[task.run_id]).get(task.run_id, {})
+    except Exception:
+        log.exception("which tasks of %s failed cannot be read", task.run_id)
+        return []
+    return sorted(name for name, state in states.items() if state == "failed" and name != own)

@@ -1,7 +1,14 @@
 """Alerts: what went wrong, with the numbers and what to do next, sent through the configured channels."""
 
 from ml.alerting.alert import Alert, Fact, Link, Severity
-from ml.alerting.compose import RunReference, deadline_alert, failure_alert, quality_alert, trial_alert
+from ml.alerting.compose import (
+    RunReference,
+    deadline_alert,
+    describe_failure,
+    failure_alert,
+    quality_alert,
+    trial_alert,
+)
 from ml.alerting.mail import render_mail
 from ml.alerting.sending import Delivery, send
 from ml.alerting.slack import render_slack
@@ -15,6 +22,7 @@ __all__ = [
     "RunReference",
     "Severity",
     "deadline_alert",
+    "describe_failure",
     "failure_alert",
     "quality_alert",
     "render_mail",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["MAX_FACTS", "MAX_VALUE", "Alert", "Fact", "Link", "Severity", "cut", "one_line"]
+__all__ = ["MAX_FACTS", "MAX_TEXT", "MAX_VALUE", "Alert", "Fact", "Link", "Severity", "cut", "one_line"]
 
 Severity = Literal["critical", "warning", "info"]
 

@@ -6,14 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ml.alerting.alert import Alert, Fact, Link
+from ml.alerting.alert import MAX_FACTS, MAX_TEXT, MAX_VALUE, Alert, Fact, Link, cut
 from ml.errors import QuartetError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-__all__ = ["RunReference", "deadline_alert", "failure_alert", "quality_alert", "trial_alert"]
+__all__ = ["RunReference", "deadline_alert", "describe_failure", "failure_alert", "quality_alert", "trial_alert"]
+
+
+#: What is known when no task left a word, by Airflow's name of the reason.
+_REASONS = {
+    "task_failure": "The task's process ended without a word; it was probably killed, mostly for want of memory.",
+    "timed_out": "The run took longer than its limit (`dagrun_timeout`) and was stopped.",
+    "all_tasks_deadlocked": "No task of the run can start any more.",
+}
 
 
 @dataclass(frozen=True)
@@ -45,29 +53,58 @@ class RunReference:
         return tuple(facts)
 
 
-def failure_alert(error: BaseException | str | None, run: RunReference, base_url: str, at: datetime) -> Alert:
-    """A task failed for good.
+def describe_failure(error: BaseException | str | None) -> dict[str, Any]:
+    """What an alert will say of a task's error, small and as JSON has it.
 
     Args:
-        error: as Airflow gives it: the exception, its text, or nothing when the task's process was killed.
-        run: which task.
+        error: as Airflow gives it: the exception, its text, or nothing.
+    """
+    known = _known_error(error)
+    if known is None:
+        text = str(error or "")
+        if isinstance(error, BaseException):
+            text = ": ".join(filter(None, [type(error).__name__, str(error)]))
+        return {"message": cut(text, MAX_TEXT), "remedy": "", "facts": {}, "links": {}}
+    facts = [*known.facts.items()][:MAX_FACTS]
+    return {
+        "message": cut(known.message, MAX_TEXT),
+        "remedy": cut(known.remedy, MAX_TEXT),
+        "facts": {name: cut(value, MAX_VALUE) for name, value in facts},
+        "links": known.links,
+    }
+
+
+def failure_alert(
+    reason: str,
+    failure: Mapping[str, Any] | None,
+    run: RunReference,
+    others: Sequence[str],
+    base_url: str,
+    at: datetime,
+) -> Alert:
+    """A run has failed.
+
+    Args:
+        reason: why, as Airflow names it: `task_failure`, `timed_out` or another.
+        failure: what :func:`describe_failure` gave; None when no task left a word.
+        run: the task that failed last, or that was running when time was up; without a task when there is none.
+        others: further tasks that failed.
         base_url: of Airflow's UI.
         at: when.
     """
-    known = _known_error(error)
-    log = Link("task log", run.url(base_url))
-    title = f"{run.dag_id}: {run.task_id} failed"
-    if known is None:
-        remedy = "Read the task's log. When the cause is mended, clear the task in Airflow: the run goes on from there."
-        return Alert("critical", title, _describe(error), at, run.facts, (log,), remedy)
+    said = failure or {"message": _REASONS.get(reason, f"The run has failed: {reason}."), "facts": {}, "links": {}}
+    what = "ran out of time" if reason == "timed_out" else f"{run.task_id} failed" if run.task_id else "failed"
+    page = Link("task log" if run.task_id else "run", run.url(base_url))
+    also = (Fact("failed too", ", ".join(others)),) if others else ()
     return Alert(
         "critical",
-        title,
-        known.message,
+        f"{run.dag_id}: {what}",
+        said["message"],
         at,
-        (*(Fact(*fact) for fact in known.facts.items()), *run.facts),
-        (*(Link(*link) for link in known.links.items()), log),
-        known.remedy or "Read the task's log.",
+        (*(Fact(*fact) for fact in said["facts"].items()), *run.facts, *also),
+        (*(Link(*link) for link in said["links"].items()), page),
+        said.get("remedy")
+        or "Read the log. When the cause is mended, clear the task in Airflow: the run goes on there.",
     )
 
 
@@ -131,9 +168,3 @@ def _known_error(error: BaseException | str | None) -> QuartetError | None:
         seen.add(id(current))
         current = current.__cause__
     return None
-
-
-def _describe(error: BaseException | str | None) -> str:
-    if isinstance(error, BaseException):
-        return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return error or "The task's process ended without a word; it was probably killed."

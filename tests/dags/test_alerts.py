@@ -6,13 +6,17 @@ from datetime import timedelta
 
 import pytest
 import yaml
+from airflow.sdk import DAG
+from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom
+from airflow.sdk.execution_time.request_handlers import handle_get_task_states, handle_get_xcom
+from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, set_supervisor_comms
 from airflow.triggers.callback import CallbackTrigger
 
 from ml.context import Context
 from ml.errors import ConfigError
 from ml.phantom import draw_phantoms
 from ml.upload import upload_folder
-from plugins.alerts import DeadlineNotifier, FailureNotifier, warn_of_quality
+from plugins.alerts import DeadlineNotifier, FailureNotifier, record_failure, warn_of_quality
 from plugins.deadlines import ingest_deadline
 
 # Airflow's own modules warn when tasks import them here.
@@ -62,6 +66,17 @@ def set_up(tmp_path, monkeypatch):
     return write
 
 
+class ExecutionApi:
+    """What the DAG processor gives a DAG's callback and `dag.test()` does not: a way to ask Airflow."""
+
+    def __init__(self):
+        self._client = InProcessTestSupervisor._api_client()
+        self._handlers = {GetTaskStates: handle_get_task_states, GetXCom: handle_get_xcom}
+
+    def send(self, message):
+        return self._handlers[type(message)](self._client, message)[0]
+
+
 @pytest.fixture
 def run_ingest(load_dag, tmp_path):
     """Ingest drawn images with these settings; returns the run and the state of each task."""
@@ -73,6 +88,14 @@ def run_ingest(load_dag, tmp_path):
         for task in dag.tasks:
             task.retries = 0
         dag.deadline = None  # apache/airflow#73428: dag.test() cannot write it down
+        notify = dag.on_failure_callback
+
+        def tell(context):
+            # Airflow's DAG processor has the DAG itself; `dag.test()` gives the serialised one, which has no Jinja.
+            with set_supervisor_comms(ExecutionApi()):
+                notify({**context, "dag": dag})
+
+        dag.on_failure_callback = tell
         dag_run = dag.test()
         return dag_run, {instance.task_id: str(instance.state) for instance in dag_run.get_task_instances()}
 
@@ -148,42 +171,80 @@ def test_channels_that_are_down_change_nothing_and_the_log_says_so(
 
 
 class FailedTask:
-    """What a callback sees of a task of a run in which these tasks have failed."""
+    """What a callback sees of a task, and of its run: the states of all tasks, and what was left of failures."""
 
     dag_id, run_id, task_id, try_number = "retrain", "manual__1", "candidate.train", 1
 
-    def __init__(self, map_index, states):
-        self.map_index, self._states = map_index, states
+    def __init__(self, map_index=-1, states=(), failure=None):
+        self.map_index, self._states, self._failure = map_index, dict(states), failure
 
     def get_task_states(self, dag_id, run_ids):
-        if isinstance(self._states, Exception):
-            raise self._states
         return {self.run_id: self._states}
 
+    def xcom_pull(self, task_ids, map_indexes, key):
+        return self._failure
 
-@pytest.mark.parametrize(
-    ("states", "told"),
-    [
-        ({"candidate.train_1": "failed", "candidate.train_0": "running"}, True),
-        ({"candidate.train_0": "failed", "candidate.train_1": "failed"}, False),
-        ({"candidate.train_1": "failed", "candidate.train_2": "failed", "evaluate": "upstream_failed"}, True),
-        (RuntimeError("Airflow does not answer"), True),
-    ],
-    ids=["alone", "after another", "first of two at once", "unknown"],
-)
-def test_of_several_tasks_that_fail_one_tells(set_up, channels, http_sink, states, told):
+
+class Unreachable(FailedTask):
+    def get_task_states(self, dag_id, run_ids):
+        raise RuntimeError("Airflow does not answer")
+
+    def xcom_pull(self, task_ids, map_indexes, key):
+        raise RuntimeError("Airflow does not answer")
+
+
+@pytest.fixture
+def tell(set_up, channels, http_sink):
+    """Let a run fail; returns the title, the message and the facts of the one alert."""
     set_up(channels)
 
-    FailureNotifier()({"ti": FailedTask(1, states), "exception": MemoryError()})
+    def told(reason, **context):
+        FailureNotifier()({"dag": DAG("retrain", schedule=None), "run_id": "manual__1", "reason": reason, **context})
+        (alert,) = http_sink.received_at("/hook")
+        return alert["title"], alert["message"], {fact["name"]: fact["value"] for fact in alert["facts"]}
 
-    assert [body["title"] for body in http_sink.received_at("/hook")] == ["retrain: candidate.train failed"] * told
+    return told
+
+
+def test_a_task_that_was_killed_is_told(tell):
+    title, message, facts = tell("task_failure", ti=FailedTask())
+
+    assert title == "retrain: candidate.train failed"
+    assert "it was probably killed" in message
+    assert facts["task"] == "candidate.train"
+
+
+def test_of_several_tasks_that_fail_the_last_tells_and_the_others_are_named(tell):
+    states = {"candidate.train_0": "failed", "candidate.train_1": "failed", "evaluate": "upstream_failed"}
+    failure = {"message": "MemoryError", "remedy": "", "facts": {}, "links": {}}
+    title, message, facts = tell("task_failure", ti=FailedTask(1, states, failure))
+
+    assert (title, message) == ("retrain: candidate.train failed", "MemoryError")
+    assert (facts["task"], facts["failed too"]) == ("candidate.train [1]", "candidate.train_0")
+
+
+def test_a_failure_is_told_without_details_when_they_cannot_be_read(tell, caplog):
+    title, _, facts = tell("task_failure", ti=Unreachable())
+
+    assert title == "retrain: candidate.train failed"
+    assert "failed too" not in facts
+    assert "what candidate.train left of its failure cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize("context", [{"ti": FailedTask()}, {}], ids=["with a task", "without"])
+def test_a_run_that_was_stopped_for_its_time_is_told(tell, context):
+    title, message, facts = tell("timed_out", **context)
+
+    assert title == "retrain: ran out of time"
+    assert "longer than its limit" in message
+    assert facts["run"] == "manual__1"
 
 
 def test_settings_that_are_wrong_are_logged_and_hide_nothing(tmp_path, monkeypatch, caplog):
     (tmp_path / "quartet.yaml").write_text("colour: red\n")
     monkeypatch.setenv("QUARTET_CONFIG", str(tmp_path / "quartet.yaml"))
 
-    FailureNotifier()({"ti": FailedTask(-1, {}), "exception": MemoryError()})
+    FailureNotifier()({"ti": FailedTask(), "reason": "task_failure"})
 
     assert "no alert could be sent: Settings refused: unknown setting 'colour'" in caplog.text
 
@@ -231,9 +292,12 @@ def test_ingest_has_the_deadline_and_retrain_has_none(load_dag, monkeypatch):
 
 
 @pytest.mark.parametrize("dag_id", ["ingest_images", "retrain"])
-def test_every_task_tells_when_it_fails_and_none_when_it_is_tried_again(load_dag, dag_id):
-    for task in load_dag(dag_id).tasks:
-        assert [type(callback) for callback in task.on_failure_callback] == [FailureNotifier]
+def test_a_failed_run_tells_and_its_tasks_leave_their_errors(load_dag, dag_id):
+    dag = load_dag(dag_id)
+
+    assert isinstance(dag.on_failure_callback, FailureNotifier)
+    for task in dag.tasks:
+        assert task.on_failure_callback == [record_failure]
         assert not task.on_retry_callback
 
 

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 
-from ml.alerting import Fact, Link, RunReference, deadline_alert, failure_alert, quality_alert, trial_alert
+from ml.alerting import (
+    Fact,
+    Link,
+    RunReference,
+    deadline_alert,
+    describe_failure,
+    failure_alert,
+    quality_alert,
+    trial_alert,
+)
 from ml.errors import ValidationFailedError
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -29,10 +39,14 @@ def test_a_url_is_that_of_airflows_page(run, url):
     assert run.url("http://h") == url
 
 
+def failed(failure, run=RUN, reason="task_failure", others=()):
+    return failure_alert(reason, failure, run, others, BASE, AT)
+
+
 def test_an_error_on_purpose_gives_its_message_numbers_links_and_remedy():
     error = RuntimeError("ValidationFailedError: no. Remedy: mend.")
     error.__cause__ = ValidationFailedError("no.", "mend.", facts={"images": "b has 3"}, links={"report": "s3://r"})
-    alert = failure_alert(error, RUN, BASE, AT)
+    alert = failed(describe_failure(error))
 
     assert (alert.severity, alert.title) == ("critical", "ingest_images: validate failed")
     assert (alert.message, alert.remedy) == ("no.", "mend.")
@@ -52,29 +66,60 @@ def test_an_error_on_purpose_gives_its_message_numbers_links_and_remedy():
         (MemoryError(), "MemoryError"),
         (ValueError("no such thing"), "ValueError: no such thing"),
         ("killed by signal 9", "killed by signal 9"),
-        (None, "The task's process ended without a word; it was probably killed."),
     ],
-    ids=["without text", "with text", "text only", "nothing"],
+    ids=["without text", "with text", "text only"],
 )
-def test_any_other_failure_is_told_too(error, message):
-    alert = failure_alert(error, RUN, BASE, AT)
+def test_any_other_error_is_told_too(error, message):
+    alert = failed(describe_failure(error))
 
     assert alert.message == message
     assert "clear the task" in alert.remedy
     assert alert.links == (LOG,)
 
 
+@pytest.mark.parametrize(
+    ("reason", "title", "message"),
+    [
+        ("task_failure", "validate failed", "it was probably killed"),
+        ("timed_out", "ran out of time", "longer than its limit"),
+        ("all_tasks_deadlocked", "validate failed", "No task of the run can start"),
+        ("of_its_own", "validate failed", "The run has failed: of_its_own."),
+    ],
+)
+def test_a_run_that_failed_without_a_word_is_told_with_airflows_reason(reason, title, message):
+    alert = failed(None, reason=reason)
+
+    assert alert.title == f"ingest_images: {title}"
+    assert message in alert.message
+
+
+def test_what_is_left_of_an_error_is_small_json():
+    facts = {f"fact {number}": "v" * 10_000 for number in range(100)}
+    left = describe_failure(ValidationFailedError("m" * 100_000, "r" * 100_000, facts=facts))
+
+    assert len(json.dumps(left)) < 20_000
+    assert len(left["facts"]) == 20
+
+
 def test_causes_that_go_in_circles_end():
     first, second = ValueError("first"), ValueError("second")
     first.__cause__, second.__cause__ = second, first
 
-    assert failure_alert(first, RUN, BASE, AT).message == "ValueError: first"
+    assert describe_failure(first)["message"] == "ValueError: first"
 
 
-def test_a_mapped_task_is_named_with_its_index():
-    alert = failure_alert(None, RunReference("retrain", "r", "train", 2, 1), BASE, AT)
+def test_a_mapped_task_is_named_with_its_index_and_others_that_failed_too():
+    alert = failed(None, RunReference("retrain", "r", "train", 2, 1), others=["train_0", "train_1"])
 
     assert Fact("task", "train [2]") in alert.facts
+    assert alert.facts[-1] == Fact("failed too", "train_0, train_1")
+
+
+def test_a_run_without_a_task_to_name_is_told():
+    alert = failed(None, RunReference("retrain", "r"), reason="all_tasks_deadlocked")
+
+    assert alert.title == "retrain: failed"
+    assert alert.links == (Link("run", "https://airflow.example/dags/retrain/runs/r"),)
 
 
 @pytest.mark.parametrize(
