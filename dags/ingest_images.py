@@ -24,7 +24,9 @@ from typing import Any
 
 from airflow.sdk import Metadata, dag, task
 
+from plugins.alerts import FailureNotifier, warn_of_quality
 from plugins.assets import DEFAULT_ARGS, SNAPSHOT
+from plugins.deadlines import ingest_deadline
 from plugins.step_context import open_context
 
 
@@ -33,6 +35,8 @@ from plugins.step_context import open_context
     schedule=None,
     default_args=DEFAULT_ARGS,
     dagrun_timeout=timedelta(hours=6),
+    deadline=ingest_deadline(),
+    on_failure_callback=FailureNotifier(),
     max_active_runs=1,
     tags=["quartet", "data"],
     doc_md=__doc__,
@@ -79,7 +83,9 @@ def ingest_images() -> None:
         from ml.steps import validate
 
         with open_context() as context:
-            return validate.run(context, arrivals["snapshot_id"])
+            validation = validate.run(context, arrivals["snapshot_id"])
+            warn_of_quality(context.settings, validation)
+        return validation
 
     @task(outlets=[SNAPSHOT], doc_md="Point to the snapshot and publish the asset that starts `retrain`.")
     def publish_snapshot(validation: dict[str, Any]) -> Any:

@@ -23,6 +23,7 @@ from typing import Any
 from airflow.sdk import Metadata, Param, dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
+from plugins.alerts import FailureNotifier
 from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
 from plugins.step_context import open_context
 
@@ -32,6 +33,7 @@ from plugins.step_context import open_context
     schedule=[SNAPSHOT],
     default_args=DEFAULT_ARGS,
     dagrun_timeout=timedelta(hours=12),
+    on_failure_callback=FailureNotifier(),
     max_active_runs=1,
     tags=["quartet", "training"],
     doc_md=__doc__,

@@ -63,7 +63,9 @@ class Candidate:
         """Today's settings with the decisive sections as they were; where weights come from stays today's."""
         kept = {name: section for name, section in self.settings.items() if name != "weights"}
         weights = current.weights.model_dump() | {key: self.settings["weights"][key] for key in ("source", "seed")}
-        return type(current).model_validate(current.model_dump(mode="json") | kept | {"weights": weights})
+        # A dump in JSON masks the secrets of `alerts`.
+        own = {"weights": weights, "alerts": current.alerts}
+        return type(current).model_validate(current.model_dump(mode="json") | kept | own)
 
 
 def weights_notice(settings: Settings) -> str | None:

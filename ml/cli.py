@@ -229,6 +229,24 @@ def serve() -> None:
 
 
 @app.command()
+def test_alerts() -> None:
+    """Send a test alert through every configured channel; ends with status 1 when one fails."""
+    from ml.alerting import send, trial_alert
+    from ml.errors import ConfigError
+
+    settings = load_settings().alerts
+    deliveries = send(trial_alert(settings.base_url, datetime.now(UTC)), settings)
+    if not deliveries:
+        raise ConfigError("No channel for alerts is configured.", "Set one under `alerts`: slack, smtp or webhook.")
+    table = Table("channel", "sent", "seconds")
+    for delivery in deliveries:
+        table.add_row(delivery.channel, escape(delivery.error or "yes"), f"{delivery.seconds:.1f}")
+    console.print(table)
+    if any(delivery.error for delivery in deliveries):
+        raise typer.Exit(1)
+
+
+@app.command()
 def status() -> None:
     """Show the newest snapshot, the champion, and what the model server serves."""
     from ml.registry import Registry

@@ -5,6 +5,11 @@ Each names the offending value and the remedy; the command line prints both and 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = [
     "AlreadyExistsError",
     "ConfigError",
@@ -27,12 +32,23 @@ class QuartetError(Exception):
     Args:
         message: what is wrong, naming the value.
         remedy: what to do about it.
+        facts: the numbers behind the message, by name, for an alert.
+        links: pages that show more, by name.
     """
 
-    def __init__(self, message: str, remedy: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        remedy: str = "",
+        *,
+        facts: Mapping[str, str] | None = None,
+        links: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+        self.facts = dict(facts or {})
+        self.links = dict(links or {})
 
     def __str__(self) -> str:
         return f"{self.message} Remedy: {self.remedy}" if self.remedy else self.message

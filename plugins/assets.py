@@ -7,6 +7,8 @@ from typing import Any
 
 from airflow.sdk import Asset
 
+from plugins.alerts import record_failure
+
 __all__ = ["CHAMPION", "DEFAULT_ARGS", "SNAPSHOT"]
 
 #: A validated, immutable data set; each event carries its id and counts.
@@ -20,4 +22,5 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_delay": timedelta(seconds=30),
     "retry_exponential_backoff": True,
     "execution_timeout": timedelta(hours=2),
+    "on_failure_callback": record_failure,
 }

@@ -9,7 +9,7 @@ import yaml
 
 from infra.local.files import replace_file
 from infra.local.layout import HOST
-from ml.config import DEFAULT_FILE, ENV_FILE, Settings, load_settings
+from ml.config import DEFAULT_FILE, ENV_FILE, REVEAL_SECRETS, Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,8 @@ def local_settings(root: Path, environ: Mapping[str, str]) -> Settings:
         ConfigError: as `load_settings`.
     """
     named = environ.get(ENV_FILE)
-    data = load_settings(Path(named) if named else root / DEFAULT_FILE, environ).model_dump(mode="json")
+    settings = load_settings(Path(named) if named else root / DEFAULT_FILE, environ)
+    data = settings.model_dump(mode="json", context=REVEAL_SECRETS)
     _anchor(data, "artifact_uri", root)
     _anchor(data, "tracking_uri", root)
     _anchor(data["store"], "url", root)
@@ -40,11 +41,14 @@ def local_settings(root: Path, environ: Mapping[str, str]) -> Settings:
 
 
 def write_settings(path: Path, settings: Settings) -> bool:
-    """Write the settings as YAML, in one step, if they differ from what the file holds; return whether they did."""
-    text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+    """Write the settings as YAML, in one step, if they differ from what the file holds; return whether they did.
+
+    The file holds the secrets of `alerts`, so only the owner can read it.
+    """
+    text = yaml.safe_dump(settings.model_dump(mode="json", context=REVEAL_SECRETS), sort_keys=False)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
-    replace_file(path, text)
+    replace_file(path, text, mode=0o600)
     return True
 
 

@@ -4,6 +4,7 @@ The file is ``quartet.yaml`` in the working folder, or the one that ``QUARTET_CO
 ``QUARTET__TRAIN__EPOCHS=30`` overrides ``train.epochs``; its value is read as YAML.
 """
 
+from ml.config.alerts import REVEAL_SECRETS, AlertSettings, SlackSettings, SmtpSettings, WebhookSettings
 from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings
 from ml.config.sections import (
     FeatureSettings,
@@ -24,17 +25,22 @@ __all__ = [
     "DEFAULT_FILE",
     "ENV_FILE",
     "ENV_PREFIX",
+    "REVEAL_SECRETS",
+    "AlertSettings",
     "FeatureSettings",
     "GateSettings",
     "ImageSettings",
     "LandingSettings",
     "ServingSettings",
     "Settings",
+    "SlackSettings",
+    "SmtpSettings",
     "SplitSettings",
     "StoreSettings",
     "TrainSettings",
     "ValidationSettings",
     "VariantSettings",
+    "WebhookSettings",
     "WeightsSettings",
     "load_settings",
 ]

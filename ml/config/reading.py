@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
-from ml.config.sections import Settings, VariantSettings
+from ml.config.sections import Settings
 from ml.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ __all__ = ["DEFAULT_FILE", "ENV_FILE", "ENV_PREFIX", "load_settings"]
 ENV_PREFIX = "QUARTET__"
 ENV_FILE = "QUARTET_CONFIG"
 DEFAULT_FILE = "quartet.yaml"
+
+#: The section whose values no message quotes: one of them may be a password in the wrong place.
+SECRETIVE = "alerts"
 
 
 def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -63,16 +66,43 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     for name, text in sorted(environ.items()):
         if not name.startswith(ENV_PREFIX):
             continue
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(
-                f"{name}={text} is not YAML: {error}", "Quote the value, or unset the variable."
-            ) from error
-        for part in reversed(name[len(ENV_PREFIX) :].lower().split("__")):
+        path = name[len(ENV_PREFIX) :].lower().split("__")
+        # A password is not YAML: 007 is no number, and @ or # may stand anywhere in it.
+        value: Any = text or None if _is_secret(path) else _read_yaml(name, text, hide=path[0] == SECRETIVE)
+        for part in reversed(path):
             value = {part: value}
         tree = _merge(tree, _long_form(value))
     return tree
+
+
+def _read_yaml(name: str, text: str, *, hide: bool) -> Any:
+    remedy = "Quote the value, or unset the variable."
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        if not hide:
+            raise ConfigError(f"{name}={text} is not YAML: {error}", remedy) from error
+    # Outside the handler: the parser's own error, which quotes the text, must not travel along.
+    raise ConfigError(f"{name} is not YAML.", remedy)
+
+
+def _is_secret(path: list[str]) -> bool:
+    model: type[BaseModel] = Settings
+    for position, part in enumerate(path, start=1):
+        field = model.model_fields.get(part)
+        if field is None:
+            return False
+        section = _section_of(field.annotation)
+        if section is None:
+            # Of a mapping, one entry is a secret; the mapping itself is YAML.
+            entry = position < len(path)
+            return _holds_secret(field.annotation) and entry == (get_origin(field.annotation) is dict)
+        model = section
+    return False
+
+
+def _holds_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or any(_holds_secret(part) for part in get_args(annotation))
 
 
 def _long_form(data: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +124,8 @@ def _explain(error: ValidationError) -> str:
         where = ".".join(str(part) for part in item["loc"]) or "settings"
         if item["type"] == "extra_forbidden":
             lines.append(f"unknown setting '{where}'")
+        elif where.split(".")[0] == SECRETIVE:
+            lines.append(f"{where}: {item['msg']}")
         else:
             lines.append(f"{where} = {item['input']!r}: {item['msg']}")
     return "Settings refused: " + "; ".join(lines) + "."
@@ -113,7 +145,13 @@ def _known_fields(parents: tuple[int | str, ...]) -> list[str]:
         field = model.model_fields.get(str(part))
         if field is None:  # a name the user chose, inside `variants`
             continue
-        candidate = VariantSettings if part == "variants" else field.annotation
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            model = candidate
+        model = _section_of(field.annotation) or model
     return list(model.model_fields)
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, also when it may be null or there are several under names."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None

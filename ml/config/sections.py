@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from ml.config.alerts import AlertSettings
+from ml.config.base import Section as _Section
 from ml.errors import ConfigError
 
 __all__ = [
@@ -26,10 +28,6 @@ __all__ = [
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class StoreSettings(_Section):
@@ -191,6 +189,7 @@ class Settings(_Section):
     train: TrainSettings = TrainSettings()
     gate: GateSettings = GateSettings()
     serving: ServingSettings = ServingSettings()
+    alerts: AlertSettings = AlertSettings()
     tracking_uri: str = Field("sqlite:///var/mlflow/mlflow.db", description="MLflow tracking and registry")
     artifact_uri: str = Field("var/mlflow/artifacts", description="where MLflow keeps plots; a folder or s3://")
 

@@ -37,7 +37,8 @@ def run(context: Context, snapshot_id: str) -> dict[str, Any]:
     """Validate a snapshot.
 
     Returns:
-        ``snapshot_id``, ``checks``, ``warnings`` (the expectations not met that only warn) and ``report`` (a URI).
+        ``snapshot_id``, ``checks``, ``warnings`` (the expectations not met that only warn), ``observed`` (what was
+        there instead, one for each warning) and ``report`` (a URI).
 
     Raises:
         ValidationFailedError: a critical expectation is not met; the page is written all the same.
@@ -56,12 +57,15 @@ def run(context: Context, snapshot_id: str) -> dict[str, Any]:
             f"Snapshot {snapshot_id} does not meet {len(failed)} critical expectation(s): "
             + "; ".join(f"{result.expectation} ({result.observed})" for result in failed),
             f"See {report}; add or mend images in the landing zone, or change `validation` or `classes`.",
+            facts={"snapshot": snapshot_id} | {result.expectation: result.observed for result in failed},
+            links={"report": report},
         )
     log.info("snapshot %s: %d checks, %d warnings, %s", snapshot_id, len(results), len(warnings), report)
     return {
         "snapshot_id": snapshot_id,
         "checks": len(results),
         "warnings": [warning.expectation for warning in warnings],
+        "observed": [warning.observed for warning in warnings],
         "report": report,
     }
 

@@ -57,6 +57,7 @@ def run_dag(load_dag):
         dag = load_dag(dag_id)
         for task in dag.tasks:
             task.retries = 0
+        dag.deadline = None  # apache/airflow#73428: dag.test() cannot write it down
         dag_run = dag.test(logical_date=logical_date, run_conf=conf)
         states = {
             instance.task_id if instance.map_index < 0 else f"{instance.task_id}[{instance.map_index}]": str(

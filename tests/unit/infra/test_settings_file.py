@@ -67,3 +67,11 @@ def test_writing_the_same_again_changes_nothing(root, tmp_path):
     assert not write_settings(path, settings)
     assert path.stat().st_ino == before.st_ino
     assert write_settings(path, local_settings(root, {"QUARTET__MODEL_NAME": "other"}))
+
+
+def test_secrets_of_the_alerts_reach_the_components_in_a_file_for_the_owner_only(root, tmp_path):
+    settings = local_settings(root, {"QUARTET__ALERTS__SLACK__WEBHOOK_URL": "https://hooks.example/secret"})
+    path = tmp_path / "written.yaml"
+    write_settings(path, settings)
+    assert load_settings(path, {}).alerts.slack.webhook_url.get_secret_value() == "https://hooks.example/secret"
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -68,6 +68,7 @@ def test_decisive_settings_are_the_candidates_and_the_rest_are_todays(make_setti
             "variants": {"other": {"backbone": "vgg16"}},
             "weights": {"source": "imagenet", "seed": 9, "mirror": "elsewhere"},
             "gate": {"min_macro_f1": 0.9},
+            "alerts": {"slack": {"webhook_url": "https://hooks.example/secret"}},
         }
     )
 
@@ -77,6 +78,7 @@ def test_decisive_settings_are_the_candidates_and_the_rest_are_todays(make_setti
     assert restored.variant("mobilenet").backbone == "mobilenet"
     assert (restored.weights.source, restored.weights.seed) == ("random", 1)
     assert (restored.weights.mirror, restored.gate.min_macro_f1) == ("elsewhere", 0.9)
+    assert restored.alerts == today.alerts
 
 
 def test_candidate_that_was_never_trained_is_not_found(store):

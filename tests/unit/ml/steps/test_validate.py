@@ -58,6 +58,7 @@ def test_sound_data_passes(store, land, validated):
         "snapshot_id": snapshot_id,
         "checks": 20,
         "warnings": [],
+        "observed": [],
         "report": store.uri(f"snapshots/{snapshot_id}/report/index.html"),
     }
     assert snapshot_id in page(store, snapshot_id)
@@ -75,6 +76,9 @@ def test_a_class_with_too_few_images_fails_and_is_named(store, land, validated):
     assert f"Snapshot {snapshot_id} does not meet 1 critical expectation(s): images at least " in error.message
     assert "b has 3" in error.message
     assert error.remedy.startswith(f"See {store.uri(report)}/index.html; add or mend images")
+    assert error.links == {"report": f"{store.uri(report)}/index.html"}
+    assert error.facts["snapshot"] == snapshot_id
+    assert ["b has 3" in observed for name, observed in error.facts.items() if name != "snapshot"] == [True]
     assert "b has 3" in page(store, snapshot_id)
     failed = [check for check in read_json(store, f"{report}/validation.json") if not check["passed"]]
     assert [check["offending"] for check in failed] == [["b"]]
@@ -108,6 +112,7 @@ def test_a_warning_only_warns(store, land, validated, caplog):
         snapshot_id, result = validated()
 
     assert result["warnings"] == ["quarantined_share at most 0.2"]
+    assert "a has 0.25" in result["observed"][0]
     assert "a has 0.25" in caplog.text
     assert "not_an_image" in page(store, snapshot_id)
 

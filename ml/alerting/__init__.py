@@ -1,0 +1,33 @@
+"""Alerts: what went wrong, with the numbers and what to do next, sent through the configured channels."""
+
+from ml.alerting.alert import Alert, Fact, Link, Severity
+from ml.alerting.compose import (
+    RunReference,
+    deadline_alert,
+    describe_failure,
+    failure_alert,
+    quality_alert,
+    trial_alert,
+)
+from ml.alerting.mail import render_mail
+from ml.alerting.sending import Delivery, send
+from ml.alerting.slack import render_slack
+from ml.alerting.webhook import render_webhook
+
+__all__ = [
+    "Alert",
+    "Delivery",
+    "Fact",
+    "Link",
+    "RunReference",
+    "Severity",
+    "deadline_alert",
+    "describe_failure",
+    "failure_alert",
+    "quality_alert",
+    "render_mail",
+    "render_slack",
+    "render_webhook",
+    "send",
+    "trial_alert",
+]

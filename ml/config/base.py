@@ -1,0 +1,14 @@
+"""What every section of the settings is."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["Section"]
+
+
+class Section(BaseModel):
+    """Frozen; refuses unknown keys."""
+
+    # Pydantic's own text would quote a whole section, secrets included; `load_settings` names what may be named.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -1,0 +1,133 @@
+"""Servers on the loopback address that take alerts, for all tests."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+class HttpSink:
+    """Keeps what is posted to it; answers with ``status`` and ``answer``, or not at all while it ``hangs``."""
+
+    def __init__(self):
+        self.received, self.status, self.answer, self.headers = [], 200, b"ok", {}
+        self.hangs, self._over = False, threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    @property
+    def bodies(self):
+        return [body for _, _, body in self.received]
+
+    def received_at(self, path):
+        return [body for at, _, body in self.received if at == path]
+
+    def close(self):
+        self._over.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(self):
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if sink.hangs:
+                    sink._over.wait()
+                    return
+                sink.received.append((self.path, dict(self.headers), json.loads(body)))
+                self.send_response(sink.status)
+                for name, value in sink.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(sink.answer)
+
+            def log_message(self, *arguments):
+                pass
+
+        return Handler
+
+
+class MailSink:
+    """Keeps the mail that it gets, parsed; refuses the ``refused`` recipients."""
+
+    def __init__(self, **options):
+        from aiosmtpd.controller import Controller
+
+        self.mails, self.envelopes, self.refused = [], [], set()
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, **options)
+        self._controller.start()
+
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+        if address in self.refused:
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
+        self.envelopes.append(envelope)
+        return "250 OK"
+
+    def close(self):
+        self._controller.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    """What a test sends to this machine goes there."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+@pytest.fixture
+def start_http_sink():
+    sinks = []
+
+    def start():
+        sinks.append(HttpSink())
+        return sinks[-1]
+
+    yield start
+    for sink in sinks:
+        sink.close()
+
+
+@pytest.fixture
+def http_sink(start_http_sink):
+    return start_http_sink()
+
+
+@pytest.fixture
+def start_mail_sink():
+    sinks = []
+
+    def start(**options):
+        sinks.append(MailSink(**options))
+        return sinks[-1]
+
+    yield start
+    for sink in sinks:
+        sink.close()
+
+
+@pytest.fixture
+def mail_sink(start_mail_sink):
+    return start_mail_sink()
+
+
+@pytest.fixture
+def closed_port():
+    """A port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
