@@ -297,7 +297,7 @@ def test_a_failed_run_tells_and_its_tasks_leave_their_errors(load_dag, dag_id):
 
     assert isinstance(dag.on_failure_callback, FailureNotifier)
     for task in dag.tasks:
-        assert task.on_failure_callback == [record_failure]
+        assert task.on_failure_callback in (record_failure, [record_failure])  # a mapped task keeps it as it was given
         assert not task.on_retry_callback
 
 
