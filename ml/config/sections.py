@@ -60,7 +60,8 @@ class ImageSettings(_Section):
 
     size: int = Field(224, ge=32, le=1024, description="height and width after resizing, pixels")
     formats: tuple[str, ...] = Field(
-        ("JPEG", "PNG", "TIFF", "BMP", "WEBP"), description="Pillow format names that are tried, no others"
+        ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "DICOM"),
+        description="formats that are tried, no others: DICOM, and Pillow's by their names there",
     )
     min_side: int = Field(32, ge=1, description="smallest accepted height or width, pixels")
     max_pixels: int = Field(50_000_000, ge=1, description="largest accepted height x width")
