@@ -198,6 +198,6 @@ def test_an_object_is_shown_with_what_its_record_says(store, refused):
     (row,) = find_refused(refused, "a/notes.txt").to_dict("records")
     shown = show_refused(store, row)
 
-    assert (shown.reason, shown.detail, shown.bytes) == ("not_an_image", "none of JPEG, PNG, TIFF, BMP, WEBP", 8)
+    assert (shown.reason, shown.detail, shown.bytes) == ("not_an_image", "none of JPEG, PNG, TIFF, BMP, WEBP, DICOM", 8)
     assert shown.quarantined_at == NOW.isoformat()
     assert store.get(shown.uri.removeprefix(f"{store.url}/")) == b"no image"
