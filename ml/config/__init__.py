@@ -6,6 +6,7 @@ The file is ``quartet.yaml`` in the working folder, or the one that ``QUARTET_CO
 
 from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings
 from ml.config.sections import (
+    DuplicateSettings,
     FeatureSettings,
     GateSettings,
     ImageSettings,
@@ -23,6 +24,7 @@ __all__ = [
     "DEFAULT_FILE",
     "ENV_FILE",
     "ENV_PREFIX",
+    "DuplicateSettings",
     "FeatureSettings",
     "GateSettings",
     "ImageSettings",

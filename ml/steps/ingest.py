@@ -57,7 +57,7 @@ def run(context: Context, now: datetime) -> dict[str, Any]:
     if not rows:
         return _nothing_new(context, parent)
     ledger = _mark_conflicts(context, pd.concat([_typed(ledger), _typed(pd.DataFrame(rows))], ignore_index=True))
-    ledger = place_images(ledger, context.settings.split)
+    ledger = place_images(ledger, context.settings)
     manifest = build_manifest(ledger)
     counts = _count(ledger, manifest, len(rows), parent)
     if manifest.empty:
