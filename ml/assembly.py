@@ -49,7 +49,7 @@ def assemble(
     ledger = join_ledgers(*([parent.ledger] if parent else []), arrived)
     settled = settle_conflicts(ledger)
     _quarantine(context, settled[(settled["reason"] == "label_conflict") & ledger["reason"].isna()])
-    ledger = place_images(settled, context.settings.split)
+    ledger = place_images(settled, context.settings)
     manifest = build_manifest(ledger)
     counts = _count(ledger, manifest, len(arrived), parent)
     if manifest.empty:

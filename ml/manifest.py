@@ -54,8 +54,8 @@ LEDGER = TableSchema(
             pa.field("pixel_id", pa.string()),  # SHA-256 of the decoded RGB pixels; null if it can't be decoded
             pa.field("uri", pa.string()),  # what training reads
             pa.field("explicit_group", pa.string()),  # from labels.csv or the file's patient, as a keyed hash
-            pa.field("group", pa.string()),  # these three are the image's for ever, in quarantine or not
-            pa.field("split", pa.string()),
+            pa.field("group", pa.string()),  # grows, and may become one with another of its split
+            pa.field("split", pa.string()),  # this and the next are the image's for ever, in quarantine or not
             pa.field("excluded", pa.string()),  # why the image is in no split
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),

@@ -10,12 +10,13 @@ import pandas as pd
 
 from ml import layout
 from ml.errors import AlreadyExistsError, ConflictError, NotFoundError, OvertakenError
+from ml.groups import assign_groups
 from ml.manifest import LEDGER, MANIFEST, from_parquet, snapshot_digest, to_parquet
 from ml.splits import assign_splits
 from ml.storage import dump_json, put_once, read_json
 
 if TYPE_CHECKING:
-    from ml.config import SplitSettings
+    from ml.config import Settings
     from ml.storage import Store
 
 __all__ = [
@@ -39,20 +40,20 @@ class Snapshot:
     record: dict[str, Any]
 
 
-def place_images(ledger: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
-    """Give every accepted image its group and split; what has them already keeps them.
+def place_images(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Give every accepted image its group and split; a split once given stays.
 
     Args:
         ledger: every object seen, with the columns of :data:`ml.manifest.LEDGER`.
-        settings: shares of the splits.
+        settings: of these the sections ``duplicates`` and ``split``.
 
     Returns:
         The ledger with ``group``, ``split`` and ``excluded``, equal for equal pixels.
     """
     images = _images(ledger)
-    images["group"] = images["group"].where(images["group"].notna(), images.index.str[:16])
-    images["split"] = assign_splits(images, settings)
     columns = ["group", "split", "excluded"]
+    images[columns] = assign_groups(images, settings.duplicates)
+    images["split"] = assign_splits(images, settings.split)
     placed = ledger["pixel_id"].isin(images.index)
     values = images[columns].reindex(ledger["pixel_id"]).set_axis(ledger.index)
     return ledger.assign(**{name: values[name].where(placed, ledger[name]) for name in columns})

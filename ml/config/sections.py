@@ -12,6 +12,7 @@ from ml.config.base import Section as _Section
 from ml.errors import ConfigError
 
 __all__ = [
+    "DuplicateSettings",
     "FeatureSettings",
     "GateSettings",
     "ImageSettings",
@@ -84,6 +85,14 @@ class SplitSettings(_Section):
         if min(self.train, self.validation, self.test) <= 0:
             raise ValueError("each of train, validation and test must be above 0")
         return self
+
+
+class DuplicateSettings(_Section):
+    """Which images count as nearly the same picture, and therefore go to one split."""
+
+    max_distance: int | None = Field(
+        4, ge=0, le=12, description="bits, of 64, in which perceptual hashes may differ; null finds no near-duplicates"
+    )
 
 
 class ValidationSettings(_Section):
@@ -183,6 +192,7 @@ class Settings(_Section):
     landing: LandingSettings = LandingSettings()
     images: ImageSettings = ImageSettings()
     split: SplitSettings = SplitSettings()
+    duplicates: DuplicateSettings = DuplicateSettings()
     validation: ValidationSettings = ValidationSettings()
     variants: dict[Name, VariantSettings] = Field(default_factory=_default_variants, min_length=1)
     weights: WeightsSettings = WeightsSettings()
