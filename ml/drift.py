@@ -99,7 +99,7 @@ def _gaussian_kernel(vectors: np.ndarray) -> np.ndarray:
     norms = (vectors**2).sum(axis=1)
     squared = np.maximum(norms[:, None] + norms[None, :] - 2 * vectors @ vectors.T, 0)
     median = float(np.median(squared[np.triu_indices(len(vectors), 1)]))
-    kernel = np.exp(-squared / (2 * median)) if median > 0 else (squared == 0).astype(np.float64)
+    kernel: np.ndarray = np.exp(-squared / (2 * median)) if median > 0 else (squared == 0).astype(np.float64)
     np.fill_diagonal(kernel, 0)
     return kernel
 
