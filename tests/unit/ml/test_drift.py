@@ -94,7 +94,9 @@ def test_the_statistic_is_the_unbiased_one():
     both = np.concatenate([reference, current])
     distances = np.linalg.norm(both[:, None] - both[None], axis=2) ** 2
     kernel = np.exp(-distances / (2 * np.median(distances[np.triu_indices(11, 1)])))
-    within = [(block.sum() - len(block)) / (len(block) * (len(block) - 1)) for block in (kernel[:6, :6], kernel[6:, 6:])]
+    within = [
+        (block.sum() - len(block)) / (len(block) * (len(block) - 1)) for block in (kernel[:6, :6], kernel[6:, 6:])
+    ]
 
     assert mmd_test(reference, current).statistic == pytest.approx(sum(within) - 2 * kernel[:6, 6:].mean())
 
