@@ -6,6 +6,7 @@ Only what is cached is looked at. Nothing is extracted, and TensorFlow is not im
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,7 +101,7 @@ def _compare(context: Context, candidate: Candidate, arrived: set[str]) -> Measu
 
 def _choose(reader: FeatureReader, image_ids: set[str], count: int) -> list[str]:
     """The first in the order of their digests: as good as random, the same again, and together in few shards."""
-    return sorted(image_id for image_id in image_ids if image_id in reader)[:count]
+    return list(islice((image_id for image_id in sorted(image_ids) if image_id in reader), count))
 
 
 def _pool(reader: FeatureReader, image_ids: Sequence[str]) -> np.ndarray:
