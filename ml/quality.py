@@ -1,77 +1,108 @@
-"""What must hold of a snapshot: a Great Expectations suite in code, and its result in plain rows."""
+"""Hold a snapshot against the suite with Great Expectations, and read its result into plain rows."""
 
 from __future__ import annotations
 
 import logging
 import os
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import pandas as pd
+
+from ml.manifest import MANIFEST, classes_of
+from ml.measures import count_arrivals, measure_drift, measure_shares
 from ml.splits import EXCLUDED, SPLITS
+from ml.wording import bounds, observe
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from ml.config import Settings
+    from ml.expectations import Check
+    from ml.measures import Measure
+    from ml.snapshots import Snapshot
 
-__all__ = ["CheckResult", "check_manifest"]
+__all__ = ["CheckResult", "check_snapshot"]
 
-
-#: The suite's expectations in words.
-SENTENCES = {
-    "expect_column_unique_value_count_to_be_between": "different values of {column}: {bounds}",
-    "expect_column_values_to_be_between": "{column} {bounds}",
-    "expect_column_values_to_be_in_set": "{column} is one of {allowed}",
-    "expect_column_values_to_be_unique": "{column} is unique",
-    "expect_column_values_to_match_regex": "{column} matches {regex}",
-    "expect_column_values_to_not_be_null": "{column} is present",
-}
+#: Great Expectations keeps no more rows that do not meet an expectation.
+MAX_OFFENDING = 200
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One expectation's outcome; ``offending`` holds up to 20 image ids."""
+    """One expectation's outcome.
 
-    expectation: str
-    severity: str
-    passed: bool
+    Attributes:
+        topic: heading under which a report shows it.
+        title: what was looked at.
+        required: what must be.
+        observed: what was found, or why nothing was measured.
+        measure: name of the measure.
+        severity: what it means when it is not met.
+        status: an expectation that could not be measured is neither met nor not.
+        offending: the first image ids (or labels, where ``about`` is "classes") that are outside, 200 at most.
+        offending_count: how many there are. An expectation with a tolerance may have some and be met.
+        about: what ``offending`` names.
+    """
+
+    topic: str
+    title: str
+    required: str
     observed: str
+    measure: str
+    severity: str
+    status: Literal["passed", "failed", "not measured"]
     offending: tuple[str, ...] = ()
+    offending_count: int = 0
+    about: str = "snapshot"
+
+    @property
+    def expectation(self) -> str:
+        """The title with what must be."""
+        return f"{self.title}: {self.required}"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         return asdict(self)
 
 
-def check_manifest(
-    manifest: pd.DataFrame, classes: tuple[str, ...], quarantined_share: float, settings: Settings
+def check_snapshot(
+    snapshot: Snapshot,
+    parent: pd.DataFrame | None,
+    settings: Settings,
+    measures: Sequence[Measure] = (),
+    docs: Path | None = None,
 ) -> list[CheckResult]:
     """Run the suite.
 
     Args:
-        manifest: at least one row.
-        classes: the labels that must all be there.
-        quarantined_share: of all objects seen.
-        settings: thresholds and image limits.
+        snapshot: with at least one image.
+        parent: the parent's manifest, None when there is no parent.
+        settings: thresholds, image limits and declared classes.
+        measures: besides those that the tables themselves give.
+        docs: an empty folder for Great Expectations' own pages; none are written without it.
+
+    Returns:
+        The outcomes in the order of the suite. Where the manifest lacks a column, only the check of its columns.
     """
+    manifest = snapshot.manifest
     gx = _great_expectations()
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    images = context.data_sources.add_pandas("snapshot").add_dataframe_asset("manifest")
-    tables = context.data_sources.add_pandas("derived")
-    per_class = _per_class(manifest, classes, quarantined_share)
-    outcome = [
-        *_run(
-            context, images.add_batch_definition_whole_dataframe("all"), manifest, _image_suite(gx, settings, classes)
-        ),
-        *_run(
-            context,
-            tables.add_dataframe_asset("classes").add_batch_definition_whole_dataframe("all"),
-            per_class,
-            _class_suite(gx, settings),
-        ),
-    ]
-    return sorted(outcome, key=lambda result: (result.passed, result.severity, result.expectation))
+    from ml.expectations import build_suite
+
+    complete = set(MANIFEST.columns.names) <= set(manifest.columns)
+    classes = classes_of(manifest, settings) if complete else ()
+    every = [*_measures(snapshot, parent, settings), *measures] if complete else []
+    suite = build_suite(settings, classes, every)
+    tables = {"columns": manifest.head(0)}
+    if complete:
+        tables |= _tables(manifest, classes, [measure for measure in every if measure.value is not None])
+    context = _context(gx, docs)
+    outcomes = {name: _run(gx, context, name, tables[name], suite) for name in tables}
+    if docs is not None:
+        context.build_data_docs()
+    results = [_read(check, outcomes[check.table][check.key], tables) for check in suite if check.table in tables]
+    return [*results, *(_not_measured(measure) for measure in every if measure.value is None)]
 
 
 def _great_expectations() -> Any:
@@ -83,109 +114,116 @@ def _great_expectations() -> Any:
     return great_expectations
 
 
-def _per_class(manifest: pd.DataFrame, classes: tuple[str, ...], quarantined_share: float) -> pd.DataFrame:
-    import pandas as pd
+def _measures(snapshot: Snapshot, parent: pd.DataFrame | None, settings: Settings) -> list[Measure]:
+    ledger, manifest, limits = snapshot.ledger, snapshot.manifest, settings.validation
+    arrived = manifest[manifest["snapshot"] == snapshot.snapshot_id]
+    now = count_arrivals(ledger[ledger["snapshot"] == snapshot.snapshot_id], arrived)
+    return [
+        *measure_shares(now, count_arrivals(ledger, manifest), limits),
+        *measure_drift(arrived, parent, limits),
+    ]
 
+
+def _tables(manifest: pd.DataFrame, classes: tuple[str, ...], measures: list[Measure]) -> dict[str, pd.DataFrame]:
+    from ml.expectations import IMAGE_TABLES
+
+    images = manifest.assign(splits_of_group=_splits_of_group(manifest))
+    # Great Expectations compares other integers than these row by row.
+    wide = images.astype(dict.fromkeys(images.select_dtypes("int32").columns, "int64"))
+    return {
+        **{name: wide[list(columns)] for name, columns in IMAGE_TABLES.items()},
+        "classes": _per_class(manifest, classes),
+        "snapshot": pd.DataFrame({measure.name: [measure.value] for measure in measures}),
+    }
+
+
+def _splits_of_group(manifest: pd.DataFrame) -> pd.Series:
+    """In how many splits an image's group lies; an excluded image lies in none and says 1."""
+    placed = manifest["split"] != EXCLUDED
+    counts = manifest.loc[placed, ["group", "split"]].drop_duplicates()["group"].value_counts()
+    shared = counts[counts > 1]
+    splits = pd.Series(1, index=manifest.index)
+    across = placed & manifest["group"].isin(shared.index)
+    return splits.mask(across, manifest["group"][across].map(shared))
+
+
+def _per_class(manifest: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
     table = pd.crosstab(manifest["label"], manifest["split"])
     table = table.reindex(index=list(classes), columns=list(SPLITS), fill_value=0)
     images = table.sum(axis=1)
-    return (
-        table.assign(images=images, share=images / max(1, len(manifest)), quarantined_share=quarantined_share)
-        .rename_axis("label")
-        .reset_index()
+    return table.assign(images=images, share=images / max(1, images.sum())).rename_axis("label").reset_index()
+
+
+def _context(gx: Any, docs: Path | None) -> Any:
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    if docs is None:
+        return context
+    # Its own site would be left behind in a temporary folder.
+    context.update_data_docs_site(
+        "local_site",
+        {
+            "class_name": "SiteBuilder",
+            "show_how_to_buttons": False,
+            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)},
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder", "show_cta_footer": False},
+        },
     )
+    return context
 
 
-def _image_suite(gx: Any, settings: Settings, classes: tuple[str, ...]) -> list[Any]:
-    expect = gx.expectations
-    images = settings.images
-    critical = [
-        *(expect.ExpectColumnValuesToNotBeNull(column=name) for name in ("image_id", "uri", "label", "group", "split")),
-        expect.ExpectColumnValuesToBeUnique(column="image_id"),
-        expect.ExpectColumnValuesToMatchRegex(column="image_id", regex=r"^[0-9a-f]{64}$"),
-        expect.ExpectColumnValuesToBeInSet(column="label", value_set=list(classes)),
-        expect.ExpectColumnValuesToBeInSet(column="split", value_set=[*SPLITS, EXCLUDED]),
-        expect.ExpectColumnValuesToBeBetween(column="width", min_value=images.min_side),
-        expect.ExpectColumnValuesToBeBetween(column="height", min_value=images.min_side),
-        expect.ExpectColumnValuesToBeBetween(column="bytes", min_value=1, max_value=images.max_bytes),
-        expect.ExpectColumnUniqueValueCountToBeBetween(column="label", min_value=2),
-    ]
-    warning = [expect.ExpectColumnValuesToBeBetween(column="contrast", min_value=settings.validation.min_contrast)]
-    return _with_severity(critical, "critical") + _with_severity(warning, "warning")
-
-
-def _class_suite(gx: Any, settings: Settings) -> list[Any]:
-    expect = gx.expectations
-    limits = settings.validation
-    between = expect.ExpectColumnValuesToBeBetween
-    critical = [
-        between(column="images", min_value=limits.min_images_per_class),
-        between(column="train", min_value=1),
-        between(column="validation", min_value=1),
-        between(column="test", min_value=limits.min_test_images_per_class),
-    ]
-    warning = [
-        between(column="share", max_value=limits.max_class_share),
-        between(column="quarantined_share", max_value=limits.max_quarantined_share),
-    ]
-    return _with_severity(critical, "critical") + _with_severity(warning, "warning")
-
-
-def _with_severity(expectations: list[Any], severity: str) -> list[Any]:
-    return [
-        expectation.model_copy(update={"severity": severity})
-        if hasattr(expectation, "model_copy")
-        else expectation.copy(update={"severity": severity})
-        for expectation in expectations
-    ]
-
-
-def _run(context: Any, batch: Any, frame: pd.DataFrame, expectations: list[Any]) -> list[CheckResult]:
-    import great_expectations as gx
-
-    name = f"{batch.data_asset.name}_suite"
-    suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=expectations))
-    definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
-    index = "image_id" if "image_id" in frame.columns else "label"
+def _run(gx: Any, context: Any, table: str, frame: pd.DataFrame, suite: list[Check]) -> dict[str, Any]:
+    """Great Expectations' results by the checks' keys."""
+    expectations = []
+    for check in suite:
+        if check.table == table:
+            check.expectation.meta = {"check": check.key}
+            expectations.append(check.expectation)
+    asset = context.data_sources.add_pandas(table).add_dataframe_asset("snapshot")
+    definition = context.validation_definitions.add(
+        gx.ValidationDefinition(
+            name=table,
+            data=asset.add_batch_definition_whole_dataframe("all"),
+            suite=context.suites.add(gx.ExpectationSuite(name=table, expectations=expectations)),
+        )
+    )
     outcome = definition.run(
         batch_parameters={"dataframe": frame},
-        result_format={"result_format": "SUMMARY", "unexpected_index_column_names": [index]},
+        result_format={
+            "result_format": "SUMMARY",
+            "include_unexpected_rows": True,
+            "partial_unexpected_count": MAX_OFFENDING,
+        },
     )
-    return [_read(result, frame, index) for result in outcome.results]
+    return {result.expectation_config.meta["check"]: result for result in outcome.results}
 
 
-def _read(result: Any, frame: pd.DataFrame, index: str) -> CheckResult:
+def _read(check: Check, result: Any, tables: dict[str, pd.DataFrame]) -> CheckResult:
     if result.exception_info.get("raised_exception"):
-        raise RuntimeError(f"expectation {result.expectation_config.type} failed: {result.exception_info}")
-    config = result.expectation_config
-    arguments = {key: value for key, value in config.kwargs.items() if key not in {"batch_id", "column"}}
-    column = config.kwargs.get("column", "")
-    unexpected = result.result.get("partial_unexpected_index_list") or []
+        raise RuntimeError(f"the expectation '{check.key}' could not be evaluated: {result.exception_info}")
+    rows, index = result.result.get("unexpected_rows"), check.index
+    offending = rows[index].astype(str).tolist() if rows is not None and index else []
     return CheckResult(
-        expectation=_sentence(config.type, column, arguments),
-        severity=str(getattr(config.severity, "value", config.severity)),
-        passed=bool(result.success),
-        observed=_observed(result.result, unexpected, frame, column, index),
-        offending=tuple(str(row[index]) for row in unexpected[:20]),
+        topic=check.topic,
+        title=check.title,
+        required=check.required,
+        observed=observe(check, result.result, tables[check.table]),
+        measure=check.method,
+        severity=str(getattr(result.expectation_config.severity, "value", result.expectation_config.severity)),
+        status="passed" if result.success else "failed",
+        offending=tuple(offending),
+        offending_count=int(result.result.get("unexpected_count") or 0) if index else 0,
+        about=check.about,
     )
 
 
-def _sentence(kind: str, column: str, arguments: dict[str, Any]) -> str:
-    low, high = (_number(arguments.get(name)) for name in ("min_value", "max_value"))
-    bounds = f"from {low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
-    allowed = ", ".join(map(str, arguments.get("value_set") or ()))
-    return SENTENCES[kind].format(column=column, bounds=bounds, allowed=allowed, regex=arguments.get("regex"))
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}" if value == int(value) else f"{value:g}"
-
-
-def _observed(
-    result: dict[str, Any], unexpected: list[dict[str, Any]], frame: pd.DataFrame, column: str, index: str
-) -> str:
-    if "observed_value" in result:
-        return f"{result['observed_value']}: {', '.join(sorted(map(str, frame[column].dropna().unique()))[:5])}"
-    count, total = result.get("unexpected_count", 0), result.get("element_count", 0)
-    examples = ", ".join(f"{row[index]} has {row.get(column)}" for row in unexpected[:5])
-    return f"{count} of {total} outside" + (f": {examples}" if examples else "")
+def _not_measured(measure: Measure) -> CheckResult:
+    return CheckResult(
+        topic=measure.topic,
+        title=measure.title,
+        required=bounds(measure.low, measure.high, measure.is_share),
+        observed=f"not measured: {measure.note}",
+        measure=measure.method,
+        severity="warning",
+        status="not measured",
+    )

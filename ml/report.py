@@ -1,4 +1,4 @@
-"""Reports: one self-contained HTML page for a run, one for a snapshot.
+"""Reports: the self-contained HTML page of a run, and what it shares with the page of a snapshot.
 
 The pages load nothing: styles are inline and pictures are data URIs, so that they can be mailed, archived and printed.
 """
@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ml.errors import DataError
 from ml.splits import SPLITS
+from ml.wording import short_id
 
 __all__ = [
     "CANDIDATE_FIGURES",
@@ -23,16 +24,13 @@ __all__ = [
     "CandidateView",
     "ClassRow",
     "DecisionView",
-    "ExpectationView",
     "Figure",
     "LeaderboardRow",
-    "QuarantineRow",
     "RuleView",
     "RunPage",
-    "SnapshotPage",
     "SplitCounts",
+    "environment",
     "render_run_report",
-    "render_snapshot_report",
     "split_counts",
 ]
 
@@ -64,13 +62,6 @@ def split_counts(manifest: pd.DataFrame, classes: tuple[str, ...]) -> tuple[Spli
     table = pd.crosstab(manifest["label"], manifest["split"])
     table = table.reindex(index=list(classes), columns=list(SPLITS), fill_value=0)
     return tuple(SplitCounts(str(label), *(int(count) for count in row)) for label, row in table.iterrows())
-
-
-class QuarantineRow(NamedTuple):
-    """How many objects were refused for a reason."""
-
-    reason: str
-    objects: int
 
 
 @dataclass(frozen=True)
@@ -156,69 +147,43 @@ class RunPage:
     settings_json: str = "{}"
 
 
-@dataclass(frozen=True)
-class ExpectationView:
-    """One expectation on the snapshot and what was found."""
-
-    expectation: str
-    severity: str
-    passed: bool
-    observed: str
-
-
-@dataclass(frozen=True)
-class SnapshotPage:
-    """All that the report of a snapshot shows."""
-
-    snapshot_id: str
-    parent: str | None
-    created_at: datetime
-    counts: tuple[SplitCounts, ...]
-    quarantine: tuple[QuarantineRow, ...] = ()
-    validation: tuple[ExpectationView, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    notices: tuple[str, ...] = ()
-
-
 def render_run_report(page: RunPage) -> str:
     """The HTML page of a run.
 
     Raises:
         DataError: ``created_at`` has no time zone.
     """
-    return _environment().get_template("run.html.j2").render(page=page)
-
-
-def render_snapshot_report(page: SnapshotPage) -> str:
-    """The HTML page of a snapshot.
-
-    Raises:
-        DataError: ``created_at`` has no time zone.
-    """
-    return _environment().get_template("snapshot.html.j2").render(page=page)
+    return environment().get_template("run.html.j2").render(page=page)
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Jinja with the pages' templates and filters."""
+    templates = Environment(
         loader=PackageLoader("ml", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    templates.filters |= {
         "data_uri": _data_uri,
         "duration": _duration,
+        "jpeg_uri": _jpeg_uri,
         "number": _number,
         "score": _score,
+        "short_id": short_id,
         "utc": _utc,
     }
-    return environment
+    return templates
 
 
 def _data_uri(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def _jpeg_uri(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
 
 
 def _duration(seconds: float) -> str:

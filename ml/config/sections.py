@@ -96,13 +96,43 @@ class DuplicateSettings(_Section):
 
 
 class ValidationSettings(_Section):
-    """Thresholds of the Great Expectations suite."""
+    """Thresholds of the Great Expectations suite. Below or above them is critical, or warns, as each one says."""
 
     min_images_per_class: int = Field(10, ge=3, description="critical below")
+    min_train_images_per_class: int = Field(1, ge=1, description="critical below")
+    min_validation_images_per_class: int = Field(1, ge=1, description="critical below")
     min_test_images_per_class: int = Field(1, ge=1, description="critical below")
-    max_quarantined_share: Fraction = Field(0.2, description="warning above")
     max_class_share: Fraction = Field(0.9, description="warning when one class has more of the images")
+    max_excluded_share: Fraction = Field(0.1, description="warning when more of the images are in no split")
+    max_quarantined_share: Fraction = Field(0.2, description="warning above, of what arrived and of everything seen")
+    max_duplicated_share: Fraction = Field(0.5, description="warning when more of what arrived was there already")
+    min_brightness: float = Field(5, ge=0, le=255, description="warning below; mean grey level: finds black images")
+    max_brightness: float = Field(250, ge=0, le=255, description="warning above; finds white images")
     min_contrast: float = Field(2.0, ge=0, description="warning below; standard deviation of grey levels, 0-127")
+    min_sharpness: float = Field(10, ge=0, description="warning below; variance of the Laplacian: finds blurred images")
+    tolerated_share: Fraction = Field(
+        0.01, description="of the images that may lie outside brightness, contrast or sharpness without a warning"
+    )
+    min_arrived_images: int = Field(30, ge=2, description="with fewer new images drift is not measured")
+    max_label_drift: float = Field(
+        0.25, ge=0, description="warning above; population stability index of new images against the parent's"
+    )
+    max_property_drift: Fraction = Field(
+        0.2, description="warning above; Kolmogorov-Smirnov statistic of new images against the parent's"
+    )
+    min_feature_p_value: Fraction = Field(
+        0.01, description="warning below; test of new images' features against those the champion was trained on"
+    )
+    max_feature_images: int = Field(500, ge=2, le=5000, description="images on either side of that test")
+    data_docs: bool = Field(True, description="also write Great Expectations' own pages")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ValidationSettings:
+        if self.min_brightness >= self.max_brightness:
+            raise ValueError(
+                f"min_brightness ({self.min_brightness:g}) must be below max_brightness ({self.max_brightness:g})"
+            )
+        return self
 
 
 class VariantSettings(_Section):

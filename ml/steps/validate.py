@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml import layout
+from ml.data_docs import store_data_docs
 from ml.errors import NotFoundError, ValidationFailedError
+from ml.feature_drift import measure_feature_drift
 from ml.manifest import classes_of
-from ml.quality import check_manifest
-from ml.report import (
-    SNAPSHOT_FIGURES,
-    ExpectationView,
-    Figure,
-    QuarantineRow,
-    SnapshotPage,
-    render_snapshot_report,
-    split_counts,
-)
+from ml.measures import count_arrivals
+from ml.quality import check_snapshot
+from ml.report import SNAPSHOT_FIGURES, Figure, split_counts
+from ml.snapshot_report import SnapshotPage, render_snapshot_report, shown_images, topic_views
 from ml.snapshots import load_snapshot
 from ml.storage import dump_json
+from ml.thumbnails import load_thumbnails
 
 if TYPE_CHECKING:
     from ml.context import Context
@@ -38,51 +37,71 @@ def run(context: Context, snapshot_id: str) -> dict[str, Any]:
 
     Returns:
         ``snapshot_id``, ``checks``, ``warnings`` (the expectations not met that only warn), ``observed`` (what was
-        there instead, one for each warning) and ``report`` (a URI).
+        there instead, one for each warning), ``not_measured`` and ``report`` (a URI).
 
     Raises:
         ValidationFailedError: a critical expectation is not met; the page is written all the same.
     """
     snapshot = load_snapshot(context.store, snapshot_id)
-    classes = classes_of(snapshot.manifest, context.settings)
-    share = snapshot.record["quarantined"] / snapshot.record["seen"]
-    results = check_manifest(snapshot.manifest, classes, share, context.settings)
-    report = _write_report(context.store, snapshot, classes, results)
-    failed = [result for result in results if not result.passed and result.severity == "critical"]
-    warnings = [result for result in results if not result.passed and result.severity != "critical"]
-    for warning in warnings:
-        log.warning("snapshot %s: %s: %s", snapshot_id, warning.expectation, warning.observed)
-    if failed:
+    results, docs = _check(context, snapshot)
+    report = _write_report(context, snapshot, results, docs)
+    failed = [result for result in results if result.status == "failed"]
+    critical = [result for result in failed if result.severity == "critical"]
+    warnings = [result for result in failed if result.severity != "critical"]
+    unmeasured = [result for result in results if result.status == "not measured"]
+    for result in (*warnings, *unmeasured):
+        level = logging.WARNING if result.status == "failed" else logging.INFO
+        log.log(level, "snapshot %s: %s (%s)", snapshot_id, result.expectation, result.observed)
+    if critical:
         raise ValidationFailedError(
-            f"Snapshot {snapshot_id} does not meet {len(failed)} critical expectation(s): "
-            + "; ".join(f"{result.expectation} ({result.observed})" for result in failed),
+            f"Snapshot {snapshot_id} does not meet {len(critical)} critical expectation(s): "
+            + "; ".join(f"{result.expectation} ({result.observed})" for result in critical),
             f"See {report}; add or mend images in the landing zone, or change `validation` or `classes`.",
-            facts={"snapshot": snapshot_id} | {result.expectation: result.observed for result in failed},
+            facts={"snapshot": snapshot_id} | {result.expectation: result.observed for result in critical},
             links={"report": report},
         )
     log.info("snapshot %s: %d checks, %d warnings, %s", snapshot_id, len(results), len(warnings), report)
     return {
         "snapshot_id": snapshot_id,
         "checks": len(results),
-        "warnings": [warning.expectation for warning in warnings],
-        "observed": [warning.observed for warning in warnings],
+        "warnings": [result.expectation for result in warnings],
+        "observed": [result.observed for result in warnings],
+        "not_measured": [result.title for result in unmeasured],
         "report": report,
     }
 
 
-def _write_report(store: Store, snapshot: Snapshot, classes: tuple[str, ...], results: list[CheckResult]) -> str:
+def _check(context: Context, snapshot: Snapshot) -> tuple[list[CheckResult], str | None]:
+    """The outcomes, and where Great Expectations' own pages begin."""
+    parent_id = snapshot.record["parent"]
+    parent = load_snapshot(context.store, parent_id).manifest if parent_id else None
+    measures = [measure_feature_drift(context, snapshot)]
+    if not context.settings.validation.data_docs:
+        return check_snapshot(snapshot, parent, context.settings, measures), None
+    with tempfile.TemporaryDirectory() as folder:
+        results = check_snapshot(snapshot, parent, context.settings, measures, Path(folder))
+        prefix = layout.snapshot_key(snapshot.snapshot_id, "report/gx/")
+        return results, store_data_docs(context.store, Path(folder), prefix)
+
+
+def _write_report(context: Context, snapshot: Snapshot, results: list[CheckResult], docs: str | None) -> str:
+    store, manifest, ledger = context.store, snapshot.manifest, snapshot.ledger
     prefix = layout.snapshot_key(snapshot.snapshot_id, "report/")
     store.put(f"{prefix}validation.json", dump_json([result.to_dict() for result in results]))
+    shown = manifest[manifest["image_id"].isin(shown_images(results))]
+    labels = dict(zip(shown["image_id"], shown["label"], strict=True))
+    uris = dict(zip(shown["image_id"], shown["uri"], strict=True))
+    arrived = manifest["snapshot"] == snapshot.snapshot_id
     page = SnapshotPage(
         snapshot_id=snapshot.snapshot_id,
         parent=snapshot.record["parent"],
         created_at=datetime.fromisoformat(snapshot.record["created_at"]),
-        counts=split_counts(snapshot.manifest, classes),
-        quarantine=tuple(QuarantineRow(*item) for item in snapshot.record["quarantined_by_reason"].items()),
-        validation=tuple(
-            ExpectationView(result.expectation, result.severity, result.passed, result.observed) for result in results
-        ),
+        counts=split_counts(manifest, classes_of(manifest, context.settings)),
+        now=count_arrivals(ledger[ledger["snapshot"] == snapshot.snapshot_id], manifest[arrived]),
+        overall=count_arrivals(ledger, manifest),
+        topics=topic_views(results, labels, load_thumbnails(store, uris, shown_images(results))),
         figures=_figures(store, prefix),
+        docs=docs and docs.removeprefix(prefix),
     )
     store.put(f"{prefix}index.html", render_snapshot_report(page).encode())
     return store.uri(f"{prefix}index.html")

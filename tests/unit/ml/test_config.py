@@ -135,6 +135,11 @@ def test_every_mistake_is_told_at_once(load):
         ({"model_name": "Brain MRI"}, "model_name = 'Brain MRI': "),
         ({"serving": {"grpc_port": 70000}}, "serving.grpc_port = 70000: "),
         ({"validation": {"min_contrast": float("nan")}}, "validation.min_contrast = nan: "),
+        (
+            {"validation": {"min_brightness": 9, "max_brightness": 9}},
+            "min_brightness (9) must be below max_brightness (9)",
+        ),
+        ({"validation": {"tolerated_share": 1.5}}, "validation.tolerated_share = 1.5: "),
         ({"variants": {}}, "variants = {}: "),
         ({"variants": {"VGG 16": {"backbone": "vgg16"}}}, "'VGG 16': "),
         ({"variants": {"slim": {"alpha": 0.5}}}, "variants.slim.backbone = {'alpha': 0.5}: Field required"),

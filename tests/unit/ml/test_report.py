@@ -10,22 +10,21 @@ import pandas as pd
 import pytest
 
 from ml.errors import DataError
+from ml.measures import Arrivals
+from ml.quality import CheckResult
 from ml.report import (
     CandidateView,
     ClassRow,
     DecisionView,
-    ExpectationView,
     Figure,
     LeaderboardRow,
-    QuarantineRow,
     RuleView,
     RunPage,
-    SnapshotPage,
     SplitCounts,
     render_run_report,
-    render_snapshot_report,
     split_counts,
 )
+from ml.snapshot_report import SnapshotPage, render_snapshot_report, shown_images, topic_views
 
 HOSTILE = "<script>alert('x')</script> & \"co\""
 PNG = b"\x89PNG\r\n\x1a\nnot really"
@@ -53,16 +52,30 @@ RUN = RunPage(
     notices=(NOTICE,),
     settings_json='{"train": {"epochs": 20}}',
 )
+JPEG = b"\xff\xd8not really"
+IDS = tuple(f"{number:064x}" for number in range(25))
+WIDTHS = CheckResult(
+    "The images", "Width", "at least 32", "25 outside", "pixels", "critical", "failed", IDS, 250, "images"
+)
+TOLERATED = replace(
+    WIDTHS, title="Sharpness", severity="warning", status="passed", offending=IDS[:1], offending_count=1
+)
+UNMEASURED = CheckResult("Drift", "Labels", "at most 0.25", "no parent", "an index", "warning", "not measured")
+SHARE = CheckResult("Classes", "Share", "at most 90 %", "95 %", "share", "warning", "failed", ("a",), 1, "classes")
+RESULTS = (WIDTHS, TOLERATED, UNMEASURED, SHARE)
 SNAPSHOT = SnapshotPage(
     snapshot_id="snapshot-9",
     parent="snapshot-8",
     created_at=datetime(2025, 6, 14, 3, 41, tzinfo=UTC),
     counts=RUN.snapshot_summary,
-    quarantine=(QuarantineRow("truncated", 4), QuarantineRow("empty", 2)),
-    validation=(ExpectationView("Enough images", "critical", False, "fewest: 3"),),
+    now=Arrivals(30, 20, 5, 2, {"truncated": 4}),
+    overall=Arrivals(1300, 1211, 13, 12, {"empty": 2, "truncated": 74}),
+    topics=topic_views(RESULTS, {IDS[0]: HOSTILE}, dict.fromkeys(IDS[1:], JPEG) | {IDS[0]: None}),
     figures=(Figure("Counts", PNG, "bars"),),
     notices=(NOTICE,),
+    docs="gx/index.html",
 )
+NO_ARRIVALS = Arrivals(0, 0, 0, 0, {})
 
 
 class Outline(HTMLParser):
@@ -111,7 +124,7 @@ def test_class_names_are_escaped(html: str) -> None:
 
 def test_nothing_is_loaded_from_elsewhere(html: str) -> None:
     assert not re.search(r"https?://|<link|<script|@import|url\(", html)
-    assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'src="([^"]+)"', html))
+    assert all(source.startswith("data:image/") for source in re.findall(r'src="([^"]+)"', html))
 
 
 def test_notices_come_before_the_content(html: str) -> None:
@@ -169,14 +182,87 @@ def test_an_empty_run_is_rendered() -> None:
     assert 'class="notice"' not in html
 
 
-def test_the_snapshot_shows_quarantine_and_validation() -> None:
-    text = Outline(render_snapshot_report(SNAPSHOT)).text
-    assert all(part in text for part in ("truncated 4", "empty 2", "Refused objects 6", "snapshot-8"))
-    assert "Enough images critical fewest: 3 ✗ failed" in text
+def text_of(page: SnapshotPage) -> str:
+    return Outline(render_snapshot_report(page)).text
+
+
+def only(*results: CheckResult) -> SnapshotPage:
+    return replace(SNAPSHOT, topics=topic_views(results, {}, {}))
+
+
+def test_the_snapshot_shows_what_arrived_and_quarantine_by_reason() -> None:
+    text = text_of(SNAPSHOT)
+    for row in ("Accepted images 20 1,211", "of these in no split 2 12", "Duplicates of accepted images 5 13"):
+        assert row in text
+    assert all(row in text for row in ("Quarantined 4 76", "Objects seen 30 1,300", "empty 0 2", "truncated 4 74"))
+
+
+def test_every_expectation_is_shown_with_its_measure_and_outcome() -> None:
+    text = text_of(SNAPSHOT)
+    assert "Width critical at least 32 25 outside pixels ✗ critical" in text
+    assert "Sharpness warning at least 32 25 outside pixels ✓ met" in text
+    assert "Labels warning at most 0.25 no parent an index not measured" in text
+    assert "Share warning at most 90 % 95 % share ! warning" in text
+
+
+@pytest.mark.parametrize(
+    ("results", "verdict"),
+    [
+        (RESULTS, "1 critical expectation is not met"),
+        ((WIDTHS, replace(WIDTHS, title="Height")), "2 critical expectations are not met"),
+        ((SHARE, TOLERATED), "Every critical expectation is met, with 1 warning"),
+        ((TOLERATED, UNMEASURED), "Every expectation is met Nothing in this snapshot asks for attention. 1 could not"),
+        ((), "This snapshot has not been validated"),
+    ],
+    ids=["critical", "two critical", "warning", "met", "not validated"],
+)
+def test_the_verdict_comes_first(results: tuple[CheckResult, ...], verdict: str) -> None:
+    assert verdict in text_of(only(*results)).partition("Images by class")[0]
+
+
+def test_the_outcomes_are_counted() -> None:
+    assert "Met 1 Critical, not met 1 Warnings 1 Not measured 1" in text_of(SNAPSHOT)
+
+
+def test_what_is_outside_is_shown_critical_first_and_tolerated_last() -> None:
+    attention = text_of(SNAPSHOT).partition("What asks for attention")[2].partition("Images by class")[0]
+    titles = [
+        attention.index(title) for title in ("Width: at least 32", "Share: at most 90 %", "Sharpness: at least 32")
+    ]
+    assert titles == sorted(titles)
+    assert "within what is tolerated" in attention[titles[2] :]
+
+
+def test_twenty_pictures_are_shown_and_the_number_of_all() -> None:
+    html = render_snapshot_report(SNAPSHOT)
+    shown = base64.b64encode(JPEG).decode()
+    assert html.count(f'src="data:image/jpeg;base64,{shown}"') == 19
+    assert Outline(html).text.count("no picture") == 2
+    assert "20 of 250 are shown" in Outline(html).text
+
+
+def test_a_picture_names_its_image_and_label() -> None:
+    page = replace(SNAPSHOT, figures=(), topics=topic_views([TOLERATED], {IDS[0]: "glioma"}, {IDS[0]: JPEG}))
+    assert Outline(render_snapshot_report(page)).alts == ["Image 000000000000… of class glioma"]
+
+
+def test_pictures_are_asked_for_once_an_expectation_and_of_images_alone() -> None:
+    assert shown_images([replace(WIDTHS, offending=(IDS[1], IDS[1])), SHARE]) == [IDS[1]]
+    assert len(shown_images([WIDTHS])) == 20
+
+
+def test_topics_keep_their_order() -> None:
+    assert [topic.name for topic in SNAPSHOT.topics] == ["The images", "Drift", "Classes"]
+
+
+def test_the_page_leads_to_great_expectations_own_pages_when_there_are_some() -> None:
+    assert 'href="gx/index.html"' in render_snapshot_report(SNAPSHOT)
+    assert "own pages" not in render_snapshot_report(replace(SNAPSHOT, docs=None))
 
 
 def test_the_first_snapshot_has_no_parent() -> None:
-    html = render_snapshot_report(replace(SNAPSHOT, parent=None, quarantine=(), validation=(), figures=(), counts=()))
+    page = replace(SNAPSHOT, parent=None, now=NO_ARRIVALS, overall=NO_ARRIVALS, topics=(), figures=(), counts=())
+    html = render_snapshot_report(page)
     assert all(part in html for part in ("none, this is the first", "Nothing was refused", "has not been validated"))
 
 

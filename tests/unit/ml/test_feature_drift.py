@@ -1,0 +1,187 @@
+"""Against a real registry and cache, with feature maps that are drawn: no backbone runs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml import layout
+from ml.candidates import Candidate
+from ml.context import Context
+from ml.feature_drift import measure_feature_drift
+from ml.manifest import LEDGER, MANIFEST, empty
+from ml.registry import Registry
+from ml.snapshots import load_snapshot, write_snapshot
+from ml.storage import dump_json
+
+# MLflow creates its database.
+slow = pytest.mark.slow
+
+FINGERPRINT = "0123456789abcdef"
+TIME = pd.Timestamp("2026-01-01", tz="UTC")
+
+
+def ids(prefix, count):
+    return [hashlib.sha256(f"{prefix}{number}".encode()).hexdigest() for number in range(count)]
+
+
+def rows(image_ids, snapshot=""):
+    text = dict.fromkeys(("uri", "source_key", "label", "format", "perceptual_hash"), "x")
+    numbers = dict.fromkeys(("width", "height", "channels", "bytes", "brightness", "contrast", "sharpness"), 1)
+    frame = pd.DataFrame({"image_id": image_ids, "pixel_id": image_ids, "group": image_ids})
+    return frame.assign(**text, **numbers, split="train", excluded=None, ingested_at=TIME, snapshot=snapshot)[
+        MANIFEST.columns.names
+    ]
+
+
+@pytest.fixture
+def trained_snapshot(store):
+    """What the champion was trained on: 60 images."""
+    return load_snapshot(store, write_snapshot(store, None, rows(ids("old", 60)), empty(LEDGER), {}))
+
+
+@pytest.fixture
+def snapshot(store, trained_snapshot):
+    """With 40 images more."""
+    manifest = pd.concat([trained_snapshot.manifest, rows(ids("new", 40))], ignore_index=True)
+    return load_snapshot(store, write_snapshot(store, trained_snapshot, manifest, empty(LEDGER), {}))
+
+
+@pytest.fixture
+def cache(store):
+    """Stores drawn feature maps of images; ``shift`` is added to all."""
+
+    def put(image_ids, shift=0.0):
+        generator = np.random.default_rng(len(image_ids))
+        maps = generator.normal(shift, 1, (len(image_ids), 2, 2, 8)).astype(np.float16)
+        buffer = io.BytesIO()
+        np.save(buffer, maps, allow_pickle=False)
+        name = layout.features_prefix("narrow", FINGERPRINT) + hashlib.sha256(str(image_ids).encode()).hexdigest()[:16]
+        store.put(f"{name}.npy", buffer.getvalue())
+        store.put(f"{name}.json", dump_json({"image_ids": image_ids, "shape": list(maps.shape)}))
+
+    return put
+
+
+@pytest.fixture
+def promote(settings, store, trained_snapshot):
+    """Makes a candidate that was trained on the first snapshot the champion."""
+
+    def run(with_record=True):
+        registry = Registry(settings)
+        tracked = registry.start_run("run", "narrow", {})
+        candidate = Candidate(
+            run_id="run",
+            variant="narrow",
+            snapshot_id=trained_snapshot.snapshot_id,
+            classes=("a", "b"),
+            fingerprint=FINGERPRINT,
+            feature_shape=(2, 2, 8),
+            weights_digest="",
+            precision="float32",
+            settings={},
+            best_epoch=0,
+            seconds=0,
+            mlflow_run_id=tracked,
+        )
+        if with_record:
+            store.put(layout.run_key("run", "narrow", "candidate.json"), dump_json(asdict(candidate)))
+        registry.promote(registry.register(candidate, store.uri("runs/run/narrow")), "for a test")
+
+    return run
+
+
+def test_few_new_images_are_not_measured(context, snapshot, make_settings):
+    strict = make_settings({"validation": {"min_arrived_images": 41}})
+    measure = measure_feature_drift(Context(strict, context.store), snapshot)
+
+    assert (measure.value, measure.note) == (None, "40 new images, at least 41")
+
+
+def test_without_any_feature_maps_the_registry_is_not_asked(context, snapshot, tmp_path):
+    measure = measure_feature_drift(context, snapshot)
+
+    assert (measure.value, measure.note) == (None, "no cached feature maps yet")
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+@slow
+def test_without_a_champion_nothing_is_measured(context, snapshot, cache):
+    cache(ids("old", 60))
+
+    assert measure_feature_drift(context, snapshot).note == "no champion yet"
+
+
+@slow
+def test_new_images_without_feature_maps_are_not_measured(context, snapshot, cache, promote):
+    cache(ids("old", 60))
+    promote()
+    measure = measure_feature_drift(context, snapshot)
+
+    assert (measure.value, measure.note) == (None, "no cached feature maps of the 40 new images yet")
+
+
+@slow
+@pytest.mark.parametrize(
+    ("old", "new", "note"),
+    [
+        (60, 12, "cached feature maps of 12 new images, at least 30"),
+        (12, 40, "cached feature maps of 12 images the champion was trained on, at least 30"),
+    ],
+    ids=["new", "old"],
+)
+def test_few_feature_maps_are_not_measured(context, snapshot, cache, promote, old, new, note):
+    cache(ids("old", old))
+    cache(ids("new", new))
+    promote()
+    measure = measure_feature_drift(context, snapshot)
+
+    assert (measure.value, measure.note) == (None, note)
+
+
+@slow
+def test_a_champion_whose_files_are_gone_is_named(context, snapshot, cache, promote):
+    cache(ids("old", 60))
+    promote(with_record=False)
+
+    assert measure_feature_drift(context, snapshot).note == "the files of the champion's run run are gone"
+
+
+@slow
+@pytest.mark.parametrize(("shift", "small"), [(0.0, False), (1.0, True)], ids=["same", "shifted"])
+def test_features_of_new_images_are_tested_against_the_champions(context, snapshot, cache, promote, shift, small):
+    cache(ids("old", 60))
+    cache(ids("new", 40), shift)
+    promote()
+    measure = measure_feature_drift(context, snapshot)
+
+    assert (measure.value < 0.01) is small
+    assert measure.low == 0.01
+    assert measure.note.endswith(f"40 new images against 60 of snapshot {snapshot.record['parent']}")
+
+
+@slow
+def test_no_more_images_are_read_than_the_settings_say(context, make_settings, snapshot, cache, promote):
+    cache(ids("old", 60))
+    cache(ids("new", 40))
+    promote()
+    few = make_settings({"validation": {"max_feature_images": 35}})
+
+    assert "35 new images against 35" in measure_feature_drift(Context(few, context.store), snapshot).note
+
+
+@slow
+def test_a_registry_that_does_not_answer_is_named(make_settings, store, snapshot, cache, caplog):
+    cache(ids("old", 60))
+    closed = make_settings({"tracking_uri": "http://127.0.0.1:1"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        measure = measure_feature_drift(Context(closed, store), snapshot)
+
+    assert (measure.value, measure.note) == (None, "the registry http://127.0.0.1:1 does not answer")
+    assert "feature drift is not measured" in caplog.text
