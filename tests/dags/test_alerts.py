@@ -117,7 +117,7 @@ def test_a_failed_validation_is_told_once_on_each_channel(set_up, channels, run_
     assert str(dag_run.state) == states["validate"] == "failed"
     assert (alert["severity"], alert["title"]) == ("critical", "ingest_images: validate failed")
     facts = {fact["name"]: fact["value"] for fact in alert["facts"]}
-    assert "glioma has " in facts["images at least 50"]
+    assert "glioma has " in facts["Images of each class: at least 50"]
     assert (facts["DAG"], facts["run"], facts["task"]) == ("ingest_images", dag_run.run_id, "validate")
     report, log = alert["links"]
     assert report["address"] == context.store.uri(f"snapshots/{facts['snapshot']}/report/index.html")
@@ -138,12 +138,15 @@ def test_doubtful_data_are_told_once_and_the_run_goes_on(set_up, channels, run_i
 
     (slack,), (mail,), (alert,) = received(http_sink, mail_sink)
     assert str(dag_run.state) == states["publish_snapshot"] == "success"
-    assert (alert["severity"], alert["title"]) == ("warning", "ingest_images: 1 data quality warning")
-    assert alert["facts"][0]["name"].startswith("quarantined_share at most 0")
-    assert "glioma has 0." in alert["facts"][0]["value"]
+    assert (alert["severity"], alert["title"]) == ("warning", "ingest_images: 2 data quality warnings")
+    assert [fact["name"] for fact in alert["facts"][:2]] == [
+        "Quarantined, of what arrived now: at most 0 %",
+        "Quarantined, of everything seen: at most 0 %",
+    ]
+    assert "%, 8 of " in alert["facts"][0]["value"]
     assert [link["name"] for link in alert["links"]] == ["report", "task log"]
-    assert "1 data quality warning" in slack["text"]
-    assert mail["Subject"] == "[Quartet] warning: ingest_images: 1 data quality warning"
+    assert "2 data quality warnings" in slack["text"]
+    assert mail["Subject"] == "[Quartet] warning: ingest_images: 2 data quality warnings"
 
 
 @pytest.mark.slow
