@@ -108,7 +108,7 @@ def test_together_they_must_meet_the_expectations(race):
     strict = context.settings.validation.model_copy(update={"min_images_per_class": 1000})
     context = Context(context.settings.model_copy(update={"validation": strict}), context.store)
 
-    with pytest.raises(ValidationFailedError, match="Images of each class: at least 1000"):
+    with pytest.raises(ValidationFailedError, match="Images of each class: at least 1,000"):
         publish_snapshot.run(context, snapshots["slow"])
     assert latest_snapshot_id(context.store) == snapshots["fast"]
 
