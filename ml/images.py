@@ -126,10 +126,11 @@ def _open(data: bytes, settings: ImageSettings) -> Image.Image:
 
 
 def _check_frames(image: Image.Image) -> None:
+    if image.format == "GIF":
+        raise RefusedImageError("unsupported_form", "GIF")
     # MPO is a JPEG with more pictures behind it, previews and depths mostly: readers of JPEG see the first.
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-    if image.format == "GIF" or frames > 1:
-        raise RefusedImageError("unsupported_form", f"{image.format} with {frames} frame(s)")
+    if image.format != "MPO" and getattr(image, "is_animated", False):
+        raise RefusedImageError("unsupported_form", f"{image.format} with several frames")
 
 
 def _load(image: Image.Image) -> _Decoded:

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import resource
 import struct
 import zlib
 from contextlib import suppress
 
+import cv2
+import imagehash
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -49,6 +52,27 @@ def png_claiming(width: int, height: int) -> bytes:
     return bytes(data)
 
 
+def tiff_claiming(width: int, height: int) -> bytes:
+    data = bytearray(encode(noise(), "TIFF"))
+    for tag, value in ((256, width), (257, height)):
+        place = data.index(struct.pack("<HH", tag, 4), struct.unpack_from("<I", data, 4)[0])
+        struct.pack_into("<II", data, place + 4, 1, value)
+    return bytes(data)
+
+
+def jpeg_claiming(width: int, height: int) -> bytes:
+    data = bytearray(encode(noise(), "JPEG"))
+    struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, height, width)
+    return bytes(data)
+
+
+def webp_claiming(width: int, height: int) -> bytes:
+    frame = encode(noise(), "WEBP", lossless=True)[12:]
+    sizes = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    body = b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + sizes + frame
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
 def refusal(data: bytes, **limits) -> RefusedImageError:
     with pytest.raises(RefusedImageError) as error:
         inspect_image(data, ImageSettings(**limits))
@@ -65,6 +89,7 @@ GAPS[5, :3] = np.nan, np.inf, -np.inf
 FILLED = STRETCHED.copy()
 FILLED[5, :3] = [[0], [255], [0]]
 PALETTE = Image.fromarray(RGB).quantize(16)
+CLEAR_WITHIN = encode(PALETTE, "PNG", transparency=bytes(range(0, 256, 16)))
 CMYK = Image.fromarray(RGB).convert("CMYK")
 WHOLE = {
     "JPEG": encode(RGB, "JPEG"),
@@ -75,28 +100,56 @@ WHOLE = {
     "WEBP": encode(RGB, "WEBP", lossless=True),
 }
 
+VARIED = WHOLE | {
+    "JPEG with EXIF": encode(RGB, "JPEG", exif=turned(6)),
+    "JPEG progressive": encode(RGB, "JPEG", progressive=True),
+    "JPEG CMYK": encode(CMYK, "JPEG"),
+    "JPEG of several": encode(RGB, "MPO", save_all=True, append_images=[Image.fromarray(RGB)]),
+    "PNG P": CLEAR_WITHIN,
+    "PNG 16 bits": encode(DEEP, "PNG"),
+    "PNG with EXIF": encode(RGBA, "PNG", exif=turned(8)),
+    "TIFF F": encode(GAPS, "TIFF"),
+    "TIFF JPEG": encode(RGB, "TIFF", compression="jpeg"),
+    "TIFF P": encode(PALETTE, "TIFF"),
+    "TIFF with EXIF": encode(GREY, "TIFF", compression="packbits", exif=turned(3)),
+    "BMP P": encode(PALETTE, "BMP"),
+    "WEBP lossy": encode(RGBA, "WEBP", exif=turned(5)),
+}
+
 
 @pytest.mark.parametrize(
     ("data", "limits", "reason", "detail"),
     [
         pytest.param(b"", {}, "empty", "0 bytes", id="empty"),
         pytest.param(b"x" * 11, {"max_bytes": 10}, "too_many_bytes", "11 bytes, at most 10", id="bytes"),
-        pytest.param(b"Some text.\n", {}, "not_an_image", "none of JPEG, PNG, TIFF, BMP, WEBP", id="text"),
+        pytest.param(b"Some text.\n", {}, "not_an_image", "none of JPEG, PNG, TIFF, BMP, WEBP, DICOM", id="text"),
+        pytest.param(b"<!DOCTYPE html><html><body>404</body></html>", {}, "not_an_image", "none of", id="web page"),
+        pytest.param(b"PK\x03\x04\x14" + bytes(99), {}, "not_an_image", "none of", id="zip"),
+        pytest.param(b"%PDF-1.7\n" + bytes(99), {}, "not_an_image", "none of", id="PDF"),
+        pytest.param(b"\xff", {}, "not_an_image", "none of", id="one byte"),
+        pytest.param(encode(RGB, "ICO"), {}, "not_an_image", "none of", id="icon"),
         pytest.param(WHOLE["BMP"], {"formats": ("PNG",)}, "not_an_image", "none of PNG", id="format left out"),
-        pytest.param(encode(GREY, "GIF"), {}, "unsupported_form", "GIF with 1 frame", id="GIF"),
+        pytest.param(encode(GREY, "GIF"), {}, "unsupported_form", "GIF", id="GIF"),
         pytest.param(
             encode(RGB, "TIFF", save_all=True, append_images=[Image.fromarray(RGB)] * 2),
             {},
             "unsupported_form",
-            "TIFF with 3 frame",
+            "TIFF with several frames",
             id="pages",
         ),
         pytest.param(
             encode(RGB, "PNG", save_all=True, append_images=[Image.fromarray(noise(seed=1))]),
             {},
             "unsupported_form",
-            "PNG with 2 frame",
+            "PNG with several frames",
             id="animated PNG",
+        ),
+        pytest.param(
+            encode(RGB, "WEBP", save_all=True, append_images=[Image.fromarray(noise(seed=1))]),
+            {},
+            "unsupported_form",
+            "WEBP with several frames",
+            id="animated WebP",
         ),
         pytest.param(WHOLE["PNG"], {"max_pixels": 1919}, "too_many_pixels", "48x40, at most 1919 pixels", id="pixels"),
         pytest.param(png_claiming(9000, 12000), {}, "too_many_pixels", "9000x12000, at most 50000000", id="warned of"),
@@ -115,22 +168,99 @@ def test_what_is_no_acceptable_image_is_refused_with_the_reason(data, limits, re
 
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("name", WHOLE)
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_an_image_that_is_cut_short_is_refused(name, kept):
     data = WHOLE[name]
 
     assert refusal(data[: int(len(data) * kept)]).reason in {"truncated", "not_an_image"}
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
-@given(name=st.sampled_from(sorted(WHOLE)), place=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
-def test_a_damaged_image_is_refused_or_read_but_never_an_accident(name, place, byte):
-    data = bytearray(WHOLE[name])
-    data[int(len(data) * place**3)] = byte  # headers are at the beginning, or at the end of a TIFF
-    data[-1 - int(len(data) * place**3)] ^= byte
+def damaged(data: bytes, generator: np.random.Generator) -> bytes:
+    """A few bytes changed near an end, where headers are, or a piece cut out or doubled."""
+    copy = bytearray(data)
+    for _ in range(generator.integers(1, 5)):
+        place = int(len(copy) * generator.random() ** 4)
+        copy[-1 - place if generator.random() < 0.3 else place] = generator.integers(256)
+    begin, length = generator.integers(200), generator.integers(1, 40)
+    copy[begin : begin + length] *= generator.choice(3, p=[0.1, 0.8, 0.1])
+    return bytes(copy)
+
+
+@settings(max_examples=600, deadline=None, derandomize=True, database=None)
+@given(name=st.sampled_from(sorted(VARIED)), seed=st.integers(0, 2**32))
+def test_a_damaged_image_is_refused_or_read_but_never_an_accident(name, seed):
+    data = damaged(VARIED[name], np.random.default_rng(seed))
     with suppress(RefusedImageError):
-        assert inspect_image(bytes(data), SETTINGS).format in name
+        assert inspect_image(data, SETTINGS).format in name
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(head=st.sampled_from([b"", *(data[:8] for data in WHOLE.values())]), tail=st.binary(max_size=300))
+def test_any_bytes_are_refused_or_read_but_never_an_accident(head, tail):
+    with suppress(RefusedImageError):
+        assert inspect_image(head + tail, SETTINGS).width
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(png_claiming(100_000, 100_000), id="PNG"),
+        pytest.param(tiff_claiming(100_000, 100_000), id="TIFF"),
+        pytest.param(tiff_claiming(12_000, 12_000), id="TIFF that Pillow allows"),
+        pytest.param(jpeg_claiming(65_500, 65_500), id="JPEG"),
+        pytest.param(webp_claiming(16_383, 16_383), id="WebP"),
+        pytest.param(webp_claiming(2**24, 255), id="WebP beyond its limits"),
+    ],
+)
+def test_pixels_that_a_header_only_claims_take_no_memory(data):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    assert refusal(data).reason == "too_many_pixels"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 2**10  # KiB
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "reason"),
+    [
+        (b"zTXt", b"Comment\0\0", "truncated"),
+        (b"iTXt", b"Comment\0\1\0\0\0", "truncated"),
+        (b"iCCP", b"Profile\0\0", "truncated"),
+    ],
+    ids=["text", "international text", "profile"],
+)
+def test_a_chunk_that_inflates_without_end_is_refused(kind, content, reason):
+    content += zlib.compress(bytes(64 * 2**20), 9)
+    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    data = WHOLE["PNG"][:33] + chunk + WHOLE["PNG"][33:]
+
+    assert refusal(data).reason == reason
+
+
+def test_a_chain_of_tiff_pages_is_refused_at_the_second():
+    data = bytearray(WHOLE["TIFF"])
+    first = struct.unpack_from("<I", data, 4)[0]
+    following = first + 2 + 12 * struct.unpack_from("<H", data, first)[0]
+    struct.pack_into("<I", data, following, len(data))
+    for _ in range(1000):
+        data += struct.pack("<HI", 0, len(data) + 6)
+
+    assert refusal(bytes(data)).detail == "TIFF with several frames"
+
+
+def test_a_jpeg_with_pictures_behind_it_is_its_first():
+    data = encode(RGB, "MPO", save_all=True, append_images=[Image.fromarray(noise(seed=1))])
+    image = inspect_image(data, SETTINGS)
+
+    assert (image.format, image.extension, image.canonical_png) == ("JPEG", "jpg", None)
+    assert image.pixel_id == inspect_image(encode(decode(encode(RGB, "JPEG")), "PNG"), SETTINGS).pixel_id
+
+
+def test_inverted_inks_of_a_jpeg_are_read_as_they_were_meant():
+    red = Image.new("CMYK", (WIDTH, HEIGHT), (0, 255, 255, 0))
+    data = encode(red, "JPEG")
+    image = inspect_image(data, SETTINGS)
+
+    assert b"Adobe" in data  # its marker means that the inks are stored inverted
+    np.testing.assert_allclose(decode(image.canonical_png)[0, 0].astype(int), [255, 0, 0], atol=3)
 
 
 @pytest.mark.parametrize(
@@ -143,12 +273,23 @@ def test_a_damaged_image_is_refused_or_read_but_never_an_accident(name, place, b
         pytest.param(encode(PALETTE, "PNG"), np.asarray(PALETTE.convert("RGB")), 1, id="PNG P"),
         pytest.param(encode(PALETTE, "PNG", transparency=3), np.asarray(PALETTE.convert("RGB")), 1, id="PNG P clear"),
         pytest.param(encode(GREY > 127, "PNG"), np.dstack([(GREY > 127) * np.uint8(255)] * 3), 1, id="PNG 1"),
+        pytest.param(CLEAR_WITHIN, np.asarray(PALETTE.convert("RGB")), 1, id="PNG P half clear"),
+        pytest.param(
+            cv2.imencode(".png", RGB[:, :, ::-1].astype(np.uint16) * 256 + 200)[1].tobytes(),
+            RGB,
+            3,
+            id="PNG RGB 16 bits",
+        ),
         pytest.param(encode(DEEP, "PNG"), STRETCHED, 1, id="PNG 16 bits"),
         pytest.param(encode(DEEP, "TIFF"), STRETCHED, 1, id="TIFF 16 bits"),
         pytest.param(encode(DEEP.astype(np.float32), "TIFF"), STRETCHED, 1, id="TIFF F"),
         pytest.param(encode(GAPS, "TIFF"), FILLED, 1, id="TIFF F with gaps"),
         pytest.param(encode(np.full_like(GAPS, np.nan), "TIFF"), np.zeros_like(RGB), 1, id="TIFF F of gaps"),
         pytest.param(encode(np.full_like(DEEP, 7), "PNG"), np.zeros_like(RGB), 1, id="PNG 16 bits of one value"),
+        pytest.param(encode(DEEP.astype(np.int32) * 9000, "TIFF"), STRETCHED, 1, id="TIFF 32 bits"),
+        pytest.param(encode(np.dstack([GREY, GREY[::-1]]), "TIFF"), np.dstack([GREY] * 3), 2, id="TIFF LA"),
+        pytest.param(encode(PALETTE, "TIFF"), np.asarray(PALETTE.convert("RGB")), 1, id="TIFF P"),
+        pytest.param(encode(PALETTE, "BMP"), np.asarray(PALETTE.convert("RGB")), 1, id="BMP P"),
         pytest.param(encode(CMYK, "TIFF"), np.asarray(CMYK.convert("RGB")), 4, id="TIFF CMYK"),
         pytest.param(encode(CMYK, "JPEG"), decode(encode(CMYK, "JPEG")), 4, id="JPEG CMYK"),
         pytest.param(encode(RGB, "JPEG"), decode(encode(RGB, "JPEG")), 3, id="JPEG RGB"),
@@ -166,7 +307,18 @@ def test_every_mode_becomes_its_rgb_pixels(data, pixels, channels):
 
 @pytest.mark.parametrize(
     ("orientation", "upright"),
-    [(1, RGB), (2, RGB[:, ::-1]), (3, RGB[::-1, ::-1]), (6, np.rot90(RGB, -1)), (8, np.rot90(RGB))],
+    [
+        (0, RGB),
+        (1, RGB),
+        (2, RGB[:, ::-1]),
+        (3, RGB[::-1, ::-1]),
+        (4, RGB[::-1]),
+        (5, np.swapaxes(RGB, 0, 1)),
+        (6, np.rot90(RGB, -1)),
+        (7, np.swapaxes(RGB[::-1, ::-1], 0, 1)),
+        (8, np.rot90(RGB)),
+        (9, RGB),
+    ],
 )
 @pytest.mark.parametrize("format_name", ["PNG", "TIFF"])
 def test_an_image_is_turned_upright(format_name, orientation, upright):
@@ -184,6 +336,7 @@ def test_an_image_is_turned_upright(format_name, orientation, upright):
         pytest.param(encode(GREY, "PNG"), False, id="PNG L"),
         pytest.param(encode(RGB, "PNG"), False, id="PNG RGB"),
         pytest.param(encode(RGB, "JPEG", exif=turned(1)), False, id="JPEG upright"),
+        pytest.param(encode(RGB, "JPEG", exif=turned(9)), False, id="JPEG turned no way"),
         pytest.param(encode(RGB, "JPEG", exif=turned(6)), True, id="JPEG turned"),
         pytest.param(encode(RGB, "PNG", exif=turned(3)), True, id="PNG turned"),
         pytest.param(encode(CMYK, "JPEG"), True, id="JPEG CMYK"),
@@ -261,6 +414,31 @@ def test_similar_images_have_similar_perceptual_hashes():
 
     assert (first ^ brighter).bit_count() <= 4
     assert (first ^ other).bit_count() > 16
+
+
+@pytest.mark.parametrize("pixels", [RGB, GREY, noise(3, 5, (333, 251)), noise(1, 6, (32, 900))])
+def test_the_measures_are_those_of_their_definitions(pixels):
+    image = inspect_image(encode(pixels, "PNG"), SETTINGS)
+    grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+
+    assert image.brightness == pytest.approx(grey.mean(), rel=1e-9)
+    assert image.contrast == pytest.approx(grey.std(), rel=1e-9)
+    assert image.sharpness == pytest.approx(cv2.Laplacian(grey, cv2.CV_64F).var(), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_perceptual_hash_is_the_librarys(seed):
+    blurred = cv2.GaussianBlur(noise(1, seed, (224, 160)), (0, 0), 5)
+    reduced = Image.fromarray(cv2.resize(blurred, (32, 32), interpolation=cv2.INTER_AREA))
+
+    assert inspect_image(encode(blurred, "PNG"), SETTINGS).perceptual_hash == str(imagehash.phash(reduced))
+
+
+@pytest.mark.parametrize("level", [0, 7, 255])
+def test_flat_images_have_no_frequencies_in_their_hash(level):
+    flat = np.full((HEIGHT, WIDTH), level, np.uint8)
+
+    assert int(inspect_image(encode(flat, "PNG"), SETTINGS).perceptual_hash, 16).bit_count() <= 1
 
 
 @pytest.mark.slow
