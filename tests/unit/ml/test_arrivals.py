@@ -97,7 +97,7 @@ def test_a_refused_object_is_kept_with_a_record(store, take):
             "source_key": "landing/glioma/1.png",
             "sha256": sha256(b"no image"),
             "reason": "not_an_image",
-            "detail": "none of JPEG, PNG, TIFF, BMP, WEBP",
+            "detail": "none of JPEG, PNG, TIFF, BMP, WEBP, DICOM",
         }
     ]
     assert (row["reason"], row["label"], row["image_id"]) == ("not_an_image", "glioma", sha256(b"no image"))

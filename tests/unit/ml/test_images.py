@@ -86,10 +86,12 @@ DEEP = np.linspace(1000, 3000, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH).astype(np.
 STRETCHED = np.repeat(np.round((DEEP - 1000.0) * 255 / 2000).astype(np.uint8)[:, :, None], 3, axis=2)
 GAPS = DEEP.astype(np.float32)
 GAPS[5, :3] = np.nan, np.inf, -np.inf
+GAPS.view(np.uint32)[5, 3] = 0x7F800001  # a signalling NaN
 FILLED = STRETCHED.copy()
-FILLED[5, :3] = [[0], [255], [0]]
+FILLED[5, :4] = [[0], [255], [0], [0]]
 PALETTE = Image.fromarray(RGB).quantize(16)
 CLEAR_WITHIN = encode(PALETTE, "PNG", transparency=bytes(range(0, 256, 16)))
+DEEP_RGB = cv2.imencode(".png", RGB[:, :, ::-1].astype(np.uint16) * 256 + 200)[1].tobytes()
 CMYK = Image.fromarray(RGB).convert("CMYK")
 WHOLE = {
     "JPEG": encode(RGB, "JPEG"),
@@ -274,12 +276,7 @@ def test_inverted_inks_of_a_jpeg_are_read_as_they_were_meant():
         pytest.param(encode(PALETTE, "PNG", transparency=3), np.asarray(PALETTE.convert("RGB")), 1, id="PNG P clear"),
         pytest.param(encode(GREY > 127, "PNG"), np.dstack([(GREY > 127) * np.uint8(255)] * 3), 1, id="PNG 1"),
         pytest.param(CLEAR_WITHIN, np.asarray(PALETTE.convert("RGB")), 1, id="PNG P half clear"),
-        pytest.param(
-            cv2.imencode(".png", RGB[:, :, ::-1].astype(np.uint16) * 256 + 200)[1].tobytes(),
-            RGB,
-            3,
-            id="PNG RGB 16 bits",
-        ),
+        pytest.param(DEEP_RGB, RGB, 3, id="PNG RGB 16 bits"),
         pytest.param(encode(DEEP, "PNG"), STRETCHED, 1, id="PNG 16 bits"),
         pytest.param(encode(DEEP, "TIFF"), STRETCHED, 1, id="TIFF 16 bits"),
         pytest.param(encode(DEEP.astype(np.float32), "TIFF"), STRETCHED, 1, id="TIFF F"),
@@ -450,6 +447,10 @@ def test_flat_images_have_no_frequencies_in_their_hash(level):
         pytest.param(encode(RGBA, "PNG"), id="RGBA"),
         pytest.param(encode(PALETTE, "PNG"), id="P"),
         pytest.param(encode(DEEP, "PNG"), id="16 bits"),
+        pytest.param(DEEP_RGB, id="RGB 16 bits"),
+        pytest.param(encode(GREY > 127, "PNG"), id="1"),
+        pytest.param(encode(RGB, "PNG", transparency=(1, 2, 3)), id="RGB with a clear colour"),
+        pytest.param(encode(GREY, "PNG", transparency=7), id="L with a clear level"),
         pytest.param(encode(CMYK, "JPEG"), id="CMYK"),
         pytest.param(encode(RGB, "PNG", exif=turned(6)), id="turned"),
         pytest.param(WHOLE["TIFF"], id="TIFF"),
@@ -480,3 +481,14 @@ def test_tensorflow_decodes_a_jpeg_to_nearly_the_same_pixels(exif):
 
     # Its inverse cosine transform is the faster, less exact one.
     np.testing.assert_allclose(pixels, np.rot90(decode(data), upright), atol=6)
+
+
+@pytest.mark.slow
+def test_tensorflow_decodes_the_first_picture_of_a_jpeg_with_several():
+    import tensorflow as tf
+
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    first = Image.fromarray(np.dstack([x * 4, y * 5, x + y]).astype(np.uint8))
+    data = encode(first, "MPO", save_all=True, append_images=[Image.fromarray(RGB)], quality=92)
+
+    np.testing.assert_allclose(tf.io.decode_image(data, channels=3).numpy(), decode(data), atol=6)
