@@ -74,7 +74,7 @@ def test_training_reads_the_canonical_copy_where_there_is_one(store, take):
     assert row["uri"] == f"{original}.canonical.png"
     assert store.get(original) == stream.getvalue()
     with Image.open(io.BytesIO(store.get(row["uri"]))) as image:
-        assert (image.format, image.mode, image.size) == ("PNG", "RGB", (48, 40))
+        assert (image.format, image.mode, image.size) == ("PNG", "L", (48, 40))
 
 
 def test_taking_an_object_twice_changes_nothing(store, put_image, take):
