@@ -170,7 +170,8 @@ def _stretched(values: np.ndarray) -> np.ndarray:
         table = stretch(np.arange(2**16, dtype=np.float64), float(values.min()), float(values.max()))
         looked_up: np.ndarray = table[values]
         return looked_up
-    values = values.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        values = values.astype(np.float64)
     finite = values[np.isfinite(values)]  # floats mark what was not measured by NaN
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     return stretch(np.nan_to_num(values, nan=low, posinf=high, neginf=low), low, high)

@@ -86,8 +86,9 @@ DEEP = np.linspace(1000, 3000, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH).astype(np.
 STRETCHED = np.repeat(np.round((DEEP - 1000.0) * 255 / 2000).astype(np.uint8)[:, :, None], 3, axis=2)
 GAPS = DEEP.astype(np.float32)
 GAPS[5, :3] = np.nan, np.inf, -np.inf
+GAPS.view(np.uint32)[5, 3] = 0x7F800001  # a signalling NaN
 FILLED = STRETCHED.copy()
-FILLED[5, :3] = [[0], [255], [0]]
+FILLED[5, :4] = [[0], [255], [0], [0]]
 PALETTE = Image.fromarray(RGB).quantize(16)
 CLEAR_WITHIN = encode(PALETTE, "PNG", transparency=bytes(range(0, 256, 16)))
 DEEP_RGB = cv2.imencode(".png", RGB[:, :, ::-1].astype(np.uint16) * 256 + 200)[1].tobytes()
