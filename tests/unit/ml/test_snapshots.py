@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from ml.config import SplitSettings
+from ml.config import Settings
 from ml.errors import DataError, NotFoundError
 from ml.manifest import LEDGER, MANIFEST
 from ml.snapshots import (
@@ -21,6 +22,7 @@ from ml.snapshots import (
 from ml.storage import read_json
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+ANOTHER_SEED = Settings.model_validate({"split": {"seed": 99}})
 
 
 def ledger_of(*rows):
@@ -36,7 +38,7 @@ def ledger_of(*rows):
             "pixel_id": pixels.ljust(64, "0") if pixels else None,
             "uri": f"images/{key}",
             "format": "PNG",
-            "perceptual_hash": "0f",
+            "perceptual_hash": hashlib.sha256(pixels.encode()).hexdigest()[:16] if pixels else None,
             "last_modified": NOW,
             "ingested_at": NOW + timedelta(hours=hours),
             "snapshot": "",
@@ -53,7 +55,7 @@ def images(count, label="a", hours=0):
 
 
 def placed(*rows, settings=None):
-    return place_images(ledger_of(*rows), settings or SplitSettings())
+    return place_images(ledger_of(*rows), settings or Settings())
 
 
 def grow(store, rows, parent=None):
@@ -91,7 +93,7 @@ def test_a_manifest_has_the_columns_of_its_schema_and_a_split_for_every_image():
 
 def test_images_keep_their_splits():
     first = placed(*images(30))
-    second = place_images(pd.concat([first, ledger_of(*images(30, hours=1))]), SplitSettings(seed=99))
+    second = place_images(pd.concat([first, ledger_of(*images(30, hours=1))]), ANOTHER_SEED)
 
     assert second["split"].notna().all()
     assert second["split"][:30].tolist() == first["split"].tolist()
@@ -100,7 +102,7 @@ def test_images_keep_their_splits():
 def test_copies_of_an_image_share_its_group_and_split():
     first = placed(*images(30))
     copies = ledger_of(*((f"copy-{key}", *rest) for key, *rest in images(30)))
-    second = place_images(pd.concat([first, copies], ignore_index=True), SplitSettings(seed=99))
+    second = place_images(pd.concat([first, copies], ignore_index=True), ANOTHER_SEED)
 
     assert second["split"][30:].tolist() == first["split"].tolist()
     assert second["group"][30:].tolist() == first["group"].tolist()
@@ -108,8 +110,8 @@ def test_copies_of_an_image_share_its_group_and_split():
 
 def test_an_image_keeps_its_split_through_quarantine():
     first = placed(*images(30))
-    disputed = place_images(first.assign(reason="label_conflict"), SplitSettings(seed=99))
-    released = place_images(disputed.assign(reason=None), SplitSettings(seed=99))
+    disputed = place_images(first.assign(reason="label_conflict"), ANOTHER_SEED)
+    released = place_images(disputed.assign(reason=None), ANOTHER_SEED)
 
     assert build_manifest(disputed).empty
     assert disputed["split"].tolist() == released["split"].tolist() == first["split"].tolist()
@@ -126,7 +128,7 @@ def test_a_snapshot_comes_back_as_it_was_written(store):
 def test_a_snapshot_counts_on_from_its_parent_and_rows_keep_where_they_arrived(store):
     first = grow(store, images(3))
     arrived = ledger_of(*images(2, hours=1))
-    ledger = place_images(pd.concat([first.ledger, arrived], ignore_index=True), SplitSettings())
+    ledger = place_images(pd.concat([first.ledger, arrived], ignore_index=True), Settings())
     manifest = build_manifest(ledger)
     second = load_snapshot(store, write_snapshot(store, first, manifest, ledger, {}))
 
