@@ -102,7 +102,7 @@ def _run_dags(api: AirflowApi, layout: Layout, console: Console, say: Callable[[
 
 
 def _changed(api: AirflowApi, ingest: DagRun) -> bool:
-    arrivals: Any = api.xcom(ingest.dag_id, ingest.run_id, "ingest")
+    arrivals: Any = api.xcom(ingest.dag_id, ingest.run_id, "assemble")
     return bool(arrivals["changed"])
 
 
