@@ -27,7 +27,7 @@ class Measured(TypedDict):
         question: what it answers, in a sentence.
         baseline: what the ratios compare with, measured in the same run.
         figures: by name with the unit at its end, e.g. ``cold_seconds``.
-        ratios: by name; above 1 is better than the baseline.
+        ratios: by name; above 1 is better than the baseline, unless the name says of what it is a share.
     """
 
     question: str
