@@ -45,7 +45,7 @@ def measure() -> Measured:
         second = _seconds(lambda: _take_in(context))
     bare = min(loops)
     return {
-        "question": f"How many images of {size / 1000:.1f} KB does ingest take in on one core, and what do 1 % more cost?",
+        "question": f"How many images of {size / 1000:.1f} KB does one core take in, and what do 1 % more cost?",
         "baseline": "a bare loop on the same core: read, SHA-256 of the bytes, decode to RGB, SHA-256 of the pixels",
         "figures": {
             "bare_loop_images_per_second": IMAGES / bare,
