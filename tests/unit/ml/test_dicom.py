@@ -547,9 +547,10 @@ def marked_files() -> dict[str, bytes]:
         broken.add_new("PixelData", "OW", DEEP.tobytes())
         files[name] = written(broken).replace(b"ISO_IR 100", MARK.encode())
     odd = image(DEEP, Rows=None)
-    odd.add_new("Rows", "UN", MARK[:9].encode())
+    odd.add_new("Rows", "UN", MARK.encode())
     odd.add_new("PixelData", "OW", DEEP.tobytes())
-    files["odd length"] = written(odd, ImplicitVRLittleEndian)
+    even, cut = (struct.pack("<L", length) + MARK[:length].encode() for length in (10, 9))
+    files["odd length"] = written(odd, ImplicitVRLittleEndian).replace(even, cut)
     whole = files[ExplicitVRLittleEndian]
     length = whole.index(ExplicitVRLittleEndian.encode()) - 2
     files["syntax runs on"] = whole[:length] + struct.pack("<H", 400) + whole[length + 2 :]
