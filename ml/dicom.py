@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 from pydicom.encaps import get_frame
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
@@ -45,6 +45,14 @@ ELEMENTS = (
 TAGS = [Tag(keyword) for keyword in ELEMENTS]
 SAMPLES = {"MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1, "RGB": 3, "YBR_FULL": 3, "YBR_FULL_422": 3}
 SAMPLES_JPEG2000 = SAMPLES | {"YBR_ICT": 3, "YBR_RCT": 3}
+DAMAGED_DICOM = (
+    *DAMAGED,
+    AttributeError,
+    BytesLengthException,
+    InvalidDicomError,
+    Image.DecompressionBombError,
+    zlib.error,
+)
 QUIET_PYDICOM = Quiet("pydicom", logs=True)
 QUIET_PILLOW = Quiet("PIL")
 
@@ -92,7 +100,7 @@ def _attempt(data: bytes, settings: ImageSettings) -> DicomImage | RefusedImageE
             return _decode(data, settings)
     except RefusedImageError as refusal:
         return RefusedImageError(refusal.reason, refusal.detail)
-    except (*DAMAGED, AttributeError, InvalidDicomError, Image.DecompressionBombError, zlib.error) as error:
+    except DAMAGED_DICOM as error:
         return RefusedImageError("truncated", f"the DICOM file cannot be read ({type(error).__name__})")
 
 

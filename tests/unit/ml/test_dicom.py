@@ -546,6 +546,8 @@ def marked_files() -> dict[str, bytes]:
         broken.add_new(name, "LO", MARK)
         broken.add_new("PixelData", "OW", DEEP.tobytes())
         files[name] = written(broken).replace(b"ISO_IR 100", MARK.encode())
+    rows, odd = struct.pack("<HHLH", 0x28, 0x10, 2, HEIGHT), struct.pack("<HHL", 0x28, 0x10, 9) + MARK[:9].encode()
+    files["odd length"] = files[ImplicitVRLittleEndian].replace(rows, odd)
     whole = files[ExplicitVRLittleEndian]
     length = whole.index(ExplicitVRLittleEndian.encode()) - 2
     files["syntax runs on"] = whole[:length] + struct.pack("<H", 400) + whole[length + 2 :]
