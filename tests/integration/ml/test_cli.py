@@ -196,3 +196,48 @@ def test_schema_describes_every_section(quartet):
     result = quartet("config", "--schema")
 
     assert '"max_quarantined_share"' in result.stdout
+
+
+def test_quarantine_lists_what_was_refused_by_reason(quartet, ingested, drawn):
+    result = quartet("quarantine", "list")
+
+    assert result.returncode == 0, result.stderr
+    assert all(
+        re.search(rf"landing/{re.escape(path)} +│ {reason} ", result.stdout) for path, reason in drawn.bad.items()
+    )
+    assert "landing/glioma/notes.jpg" not in quartet("quarantine", "list", "--reason", "empty").stdout
+
+
+def test_quarantine_shows_why_and_where_the_bytes_are(quartet, ingested, drawn):
+    result = quartet("quarantine", "show", "glioma/notes.jpg")
+
+    assert cell(result.stdout, "reason") == "not_an_image"
+    kept = Path(cell(result.stdout, "uri").strip())
+    assert kept.read_bytes() == (drawn.folder / "glioma/notes.jpg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "glioma/none.jpg"], "Nothing in quarantine is called 'glioma/none.jpg'."),
+        (["list", "--reason", "ugly"], "No object is in quarantine for 'ugly'."),
+        (["release", "--note", "why not"], "What is to be released is not clear."),
+        (["release", "glioma/second_opinion.png", "--note", "seen"], "is in quarantine for its label"),
+    ],
+    ids=["name", "reason", "nothing", "label"],
+)
+def test_quarantine_names_what_it_cannot_do(quartet, ingested, arguments, message):
+    result = quartet("quarantine", *arguments)
+
+    assert result.returncode == 1
+    assert message in result.stderr
+
+
+def test_a_release_is_carried_out_by_the_next_ingest(quartet, ingested, retrained, drawn):
+    released = quartet("quarantine", "release", "notumor/thumbnail.png", "--note", "small on purpose")
+    result = quartet("ingest", QUARTET__IMAGES__MIN_SIDE="8")
+
+    assert "1 object(s) will be looked at again" in released.stdout
+    assert result.returncode == 0, result.stderr
+    assert cell(result.stdout, "images") == str(drawn.good + 1)
+    assert cell(result.stdout, "quarantined") == str(len(drawn.bad) - 1)
