@@ -2,14 +2,17 @@ from __future__ import annotations
 
 from itertools import combinations, pairwise
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.config import DuplicateSettings, SplitSettings
+from ml.config import DuplicateSettings, ImageSettings, SplitSettings
 from ml.groups import assign_groups
+from ml.images import inspect_image
+from ml.phantom import draw_phantom
 from ml.splits import EXCLUDED, SPLITS, assign_splits
 
 QUIET = settings(max_examples=25, deadline=None, derandomize=True, database=None)
@@ -178,6 +181,26 @@ def test_excluded_images_link_nothing():
         "c": ("c", None),
         "d": ("p", None),
     }
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (lambda pixels: pixels, [cv2.IMWRITE_JPEG_QUALITY, 60]),
+        (lambda pixels: cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), []),
+        (lambda pixels: cv2.convertScaleAbs(pixels, alpha=0.8, beta=10), []),
+    ],
+    ids=["compressed", "smaller", "fainter"],
+)
+def test_a_picture_saved_again_is_in_the_group_of_the_first_by_default(change, options):
+    picture, other = (draw_phantom("glioma", index, 0)[0] for index in range(2))
+    files = [cv2.imencode(".png", picture), cv2.imencode(".jpg", change(picture), options), cv2.imencode(".png", other)]
+    found = [inspect_image(data.tobytes(), ImageSettings()) for _, data in files]
+    table = images(**{image.pixel_id: (int(image.perceptual_hash, 16),) for image in found})
+    groups = assign_groups(table, DuplicateSettings())["group"].tolist()
+
+    assert found[0].pixel_id != found[1].pixel_id
+    assert (groups[0] == groups[1], groups[0] == groups[2]) == (True, False)
 
 
 def test_no_images_are_no_groups():

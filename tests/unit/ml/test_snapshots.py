@@ -117,6 +117,33 @@ def test_an_image_keeps_its_split_through_quarantine():
     assert disputed["split"].tolist() == released["split"].tolist() == first["split"].tolist()
 
 
+def test_like_images_and_those_of_one_patient_share_a_group_and_a_split():
+    first = placed(*images(30))
+    arrived = ledger_of(("resaved", "e1", "a", None, 1), ("next", "e2", "a", None, 1), ("other", "e3", "a", None, 1))
+    arrived["perceptual_hash"] = [first["perceptual_hash"][3], *arrived["perceptual_hash"][1:]]
+    arrived["explicit_group"] = ["patient", "patient", None]
+    ledger = place_images(pd.concat([first, arrived], ignore_index=True), ANOTHER_SEED)
+
+    assert ledger["group"][[3, 30, 31]].tolist() == ["patient"] * 3
+    assert ledger["split"][[30, 31]].tolist() == [first["split"][3]] * 2
+    assert ledger["group"].nunique() == 31
+
+
+def test_an_image_like_images_of_two_splits_is_in_the_manifest_as_excluded_for_ever():
+    first = placed(*images(30))
+    train, test = (first.index[first["split"] == split][0] for split in ("train", "test"))
+    first["perceptual_hash"] = first["perceptual_hash"].mask(first.index == test, first["perceptual_hash"][train])
+    arrived = ledger_of(("between", "e1", "a", None, 1)).assign(perceptual_hash=first["perceptual_hash"][train])
+    ledger = place_images(pd.concat([first, arrived], ignore_index=True), Settings())
+    again = build_manifest(place_images(ledger, ANOTHER_SEED)).set_index("image_id")
+
+    assert again.loc["between-digest", ["split", "excluded"]].tolist() == [
+        "excluded",
+        "linked to images in train and test",
+    ]
+    assert again["excluded"].notna().sum() == 1
+
+
 def test_a_snapshot_comes_back_as_it_was_written(store):
     snapshot = grow(store, images(5))
 
