@@ -98,7 +98,7 @@ def test_one_class_only_ends_with_the_reason_and_nothing_published(root, data, e
 
     assert result.returncode == 1
     assert "Task validate of ingest_images failed" in result.stderr
-    assert "different values of label" in result.stderr
+    assert "Different labels: at least 2" in result.stderr
     assert not (root / "var/store/snapshots/latest.json").exists()
 
 
