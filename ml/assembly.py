@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,8 @@ from ml import layout
 from ml.arrivals import quarantine_conflict
 from ml.errors import DataError
 from ml.manifest import LEDGER, to_arrow
-from ml.snapshots import Snapshot, build_manifest, place_images, write_snapshot
-from ml.splits import EXCLUDED
+from ml.measures import count_arrivals
+from ml.snapshots import PLACE, Snapshot, build_manifest, place_images, write_snapshot
 
 if TYPE_CHECKING:
     from ml.context import Context
@@ -25,8 +24,7 @@ __all__ = ["assemble", "join_ledgers", "rebase", "settle_conflicts"]
 log = logging.getLogger(__name__)
 
 WORKERS = 8
-PLACE = ["group", "split", "excluded"]
-IDENTITY = ["source_key", "etag"]
+IDENTITY = list(LEDGER.key)
 
 
 def assemble(
@@ -110,15 +108,15 @@ def _quarantine(context: Context, rows: pd.DataFrame) -> None:
 
 
 def _count(ledger: pd.DataFrame, manifest: pd.DataFrame, arrived: int, parent: Snapshot | None) -> dict[str, Any]:
-    refused = ledger["reason"].dropna()
+    overall = count_arrivals(ledger, manifest)
     before = set(parent.manifest["image_id"]) if parent else set()
     return {
-        "seen": len(ledger),
+        "seen": overall.objects,
         "arrived": arrived,
-        "images": len(manifest),
+        "images": overall.images,
         "added": len(set(manifest["image_id"]) - before),
-        "duplicates": int(ledger["reason"].isna().sum()) - len(manifest),
-        "excluded": int((manifest["split"] == EXCLUDED).sum()),
-        "quarantined": len(refused),
-        "quarantined_by_reason": dict(sorted(Counter(refused).items())),
+        "duplicates": overall.duplicates,
+        "excluded": overall.excluded,
+        "quarantined": overall.refused,
+        "quarantined_by_reason": overall.quarantined,
     }

@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from ml.storage import Store
 
 __all__ = [
+    "PLACE",
     "Snapshot",
     "build_manifest",
+    "latest_snapshot",
     "latest_snapshot_id",
     "load_snapshot",
     "place_images",
     "publish_snapshot",
     "write_snapshot",
 ]
+
+#: The ledger's columns that say where an image belongs.
+PLACE = ["group", "split", "excluded"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,11 @@ def place_images(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
         The ledger with ``group``, ``split`` and ``excluded``, equal for equal pixels.
     """
     images = _images(ledger)
-    columns = ["group", "split", "excluded"]
-    images[columns] = assign_groups(images, settings.duplicates)
+    images[PLACE] = assign_groups(images, settings.duplicates)
     images["split"] = assign_splits(images, settings.split)
     placed = ledger["pixel_id"].isin(images.index)
-    values = images[columns].reindex(ledger["pixel_id"]).set_axis(ledger.index)
-    return ledger.assign(**{name: values[name].where(placed, ledger[name]) for name in columns})
+    values = images[PLACE].reindex(ledger["pixel_id"]).set_axis(ledger.index)
+    return ledger.assign(**{name: values[name].where(placed, ledger[name]) for name in PLACE})
 
 
 def _images(ledger: pd.DataFrame) -> pd.DataFrame:
@@ -65,7 +69,7 @@ def _images(ledger: pd.DataFrame) -> pd.DataFrame:
     held = held.assign(refused=held["reason"].notna()).sort_values(
         ["refused", "ingested_at", "source_key", "etag"], kind="stable"
     )
-    known = held.groupby("pixel_id", sort=False)[["explicit_group", "group", "split", "excluded"]].first()
+    known = held.groupby("pixel_id", sort=False)[["explicit_group", *PLACE]].first()
     return held.drop_duplicates("pixel_id").set_index("pixel_id").assign(**known)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ml import layout
 from ml.assembly import rebase
 from ml.errors import OvertakenError
 from ml.snapshots import latest_snapshot, load_snapshot, publish_snapshot
 from ml.steps import describe, validate
+from ml.storage import read_json
 
 if TYPE_CHECKING:
     from ml.context import Context
@@ -48,6 +50,6 @@ def run(context: Context, snapshot_id: str) -> dict[str, Any]:
             validate.run(context, snapshot_id)
         else:
             break
-    record = load_snapshot(context.store, snapshot_id).record
+    record = read_json(context.store, layout.snapshot_key(snapshot_id, "snapshot.json"))
     log.info("snapshot %s is published: %d images", snapshot_id, record["images"])
     return {name: record[name] for name in KEPT}
