@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml import layout
 from ml.errors import InvalidKeyError, NotFoundError
-from ml.images import RefusedImageError, inspect_image
+from ml.images import InspectedImage, RefusedImageError, inspect_image
 from ml.manifest import LEDGER
 from ml.storage import dump_json, put_once, validate_key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from ml.context import Context
-    from ml.images import InspectedImage
     from ml.pseudonyms import Pseudonyms
     from ml.storage import Store
 
-__all__ = ["Arrival", "quarantine_conflict", "take_object"]
+__all__ = ["Arrival", "Taken", "quarantine_conflict", "take_object"]
+
+#: What the ledger takes over from the inspection.
+KNOWN = set(LEDGER.columns.names) & {one.name for one in fields(InspectedImage)}
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,24 @@ class Arrival:
         return layout.printable(self.key)
 
 
-def take_object(context: Context, arrival: Arrival, pseudonyms: Pseudonyms, now: datetime) -> dict[str, Any] | None:
-    """Store one object as an image or quarantine it.
+@dataclass(frozen=True)
+class Taken:
+    """What became of an object.
 
-    Everything written is named by its content, so that doing it twice changes nothing.
+    Attributes:
+        row: its ledger row.
+        objects: what is to be stored, by key. The keys say what they hold, so that doing it twice changes nothing.
+    """
+
+    row: dict[str, Any]
+    objects: dict[str, bytes]
+
+
+def take_object(context: Context, arrival: Arrival, pseudonyms: Pseudonyms, now: datetime) -> Taken | None:
+    """Read one object, to be stored as an image or quarantined.
 
     Returns:
-        Its ledger row, or None when it vanished between the listing and the reading.
+        None when it vanished between the listing and the reading.
     """
     row = dict.fromkeys(LEDGER.columns.names) | {
         "source_key": arrival.source_key,
@@ -81,7 +95,7 @@ def take_object(context: Context, arrival: Arrival, pseudonyms: Pseudonyms, now:
     where = arrival.stored_at or arrival.key
     try:
         if arrival.bytes > context.settings.images.max_bytes:
-            return row | _quarantine_large(context, arrival, where, now)
+            return Taken(row | _quarantine_large(context, arrival, where, now), {})
         data, etag = context.store.get_with_etag(where)
     except NotFoundError:
         return None
@@ -90,24 +104,29 @@ def take_object(context: Context, arrival: Arrival, pseudonyms: Pseudonyms, now:
         _check_key_and_label(arrival)
         image = inspect_image(data, context.settings.images)
     except RefusedImageError as refusal:
-        return row | _quarantine(context.store, arrival.source_key, data, refusal, now)
+        return Taken(row | _refused(refusal, data), _quarantined(arrival.source_key, data, refusal, now))
     if image.patient is not None and arrival.explicit_group is None:
         row["explicit_group"] = pseudonyms.name(image.patient)
-    return row | _describe(image) | {"uri": _store_image(context.store, image, data)}
+    # Training reads the last of them: the canonical PNG where there is one.
+    objects = _stored(image, data)
+    return Taken(row | _describe(image) | {"uri": list(objects)[-1]}, objects)
 
 
-def quarantine_conflict(store: Store, row: dict[str, Any]) -> None:
-    """Copy an accepted image to quarantine because the same pixels came under another label too.
+def quarantine_conflict(store: Store, row: Mapping[Any, Any]) -> dict[str, bytes]:
+    """Take an accepted image to quarantine because the same pixels came under another label too.
 
     Args:
         store: holds the image.
         row: its ledger row.
+
+    Returns:
+        What is to be stored, by key.
     """
     # The original, whose name begins that of the canonical PNG that training may read instead.
     ending = row["uri"].rsplit("/", 1)[1].split(".")[1]
     data = store.get(layout.image_key(row["image_id"], ending))
     refusal = RefusedImageError("label_conflict", f"these pixels came as '{row['label']}' and under another label")
-    _quarantine(store, row["source_key"], data, refusal, row["ingested_at"])
+    return _quarantined(row["source_key"], data, refusal, row["ingested_at"])
 
 
 def _check_key_and_label(arrival: Arrival) -> None:
@@ -121,29 +140,24 @@ def _check_key_and_label(arrival: Arrival) -> None:
 
 
 def _describe(image: InspectedImage) -> dict[str, Any]:
-    names = set(LEDGER.columns.names) & set(vars(image))
-    return {name: value for name, value in vars(image).items() if name in names}
+    return {name: value for name, value in vars(image).items() if name in KNOWN}
 
 
-def _store_image(store: Store, image: InspectedImage, data: bytes) -> str:
-    """Store the original and, where training does not read that, the canonical PNG; returns what training reads."""
-    key = layout.image_key(image.image_id, image.extension)
-    put_once(store, key, data)
-    if image.canonical_png is None:
-        return key
-    canonical = layout.image_key(image.image_id, f"{image.extension}.canonical.png")
-    put_once(store, canonical, image.canonical_png)
-    return canonical
+def _stored(image: InspectedImage, data: bytes) -> dict[str, bytes]:
+    objects = {layout.image_key(image.image_id, image.extension): data}
+    if image.canonical_png is not None:
+        objects[layout.image_key(image.image_id, f"{image.extension}.canonical.png")] = image.canonical_png
+    return objects
 
 
-def _quarantine(
-    store: Store, source_key: str, data: bytes, refusal: RefusedImageError, now: datetime
-) -> dict[str, Any]:
+def _refused(refusal: RefusedImageError, data: bytes) -> dict[str, Any]:
+    return {"reason": refusal.reason, "image_id": hashlib.sha256(data).hexdigest()}
+
+
+def _quarantined(source_key: str, data: bytes, refusal: RefusedImageError, now: datetime) -> dict[str, bytes]:
     sha256 = hashlib.sha256(data).hexdigest()
     object_key, record_key = layout.quarantine_keys(refusal.reason, sha256, source_key)
-    put_once(store, object_key, data)
-    put_once(store, record_key, _record(source_key, sha256, refusal, now))
-    return {"reason": refusal.reason, "image_id": sha256}
+    return {object_key: data, record_key: _record(source_key, sha256, refusal, now)}
 
 
 def _quarantine_large(context: Context, arrival: Arrival, where: str, now: datetime) -> dict[str, Any]:

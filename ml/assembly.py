@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,6 +14,8 @@ from ml.errors import DataError
 from ml.manifest import LEDGER, to_arrow
 from ml.measures import count_arrivals
 from ml.snapshots import PLACE, Snapshot, build_manifest, place_images, write_snapshot
+from ml.storage import put_in_batches
+from ml.threads import map_ahead
 
 if TYPE_CHECKING:
     from ml.context import Context
@@ -103,8 +104,9 @@ def settle_conflicts(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def _quarantine(context: Context, rows: pd.DataFrame) -> None:
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="quarantine") as pool:
-        list(pool.map(lambda row: quarantine_conflict(context.store, row._asdict()), rows.itertuples(index=False)))
+    records = rows.to_dict("records")
+    conflicts = map_ahead(lambda row: quarantine_conflict(context.store, row), records, WORKERS, "quarantine")
+    put_in_batches(context.store, conflicts)
 
 
 def _count(ledger: pd.DataFrame, manifest: pd.DataFrame, arrived: int, parent: Snapshot | None) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +11,20 @@ from ml import layout
 from ml.arrivals import take_object
 from ml.backlog import read_chunk, read_rows, write_rows
 from ml.pseudonyms import Pseudonyms
-from ml.storage import read_json
+from ml.storage import put_in_batches, read_json
+from ml.threads import map_ahead
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ml.arrivals import Arrival
     from ml.context import Context
 
 __all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
-#: Threads that wait for the store and decode: memory holds this many images, whatever the size of the chunk.
+#: Threads that wait for the store and decode: memory holds three images for each, whatever the size of the chunk.
 WORKERS = 8
 
 
@@ -35,11 +38,7 @@ def run(context: Context, ingest_id: str, chunk: str) -> dict[str, Any]:
     arrivals = read_chunk(context.store, chunk)
     rows = read_rows(context.store, chunk)
     if rows is None:
-        now = datetime.fromisoformat(read_json(context.store, layout.ingest_key(ingest_id))["started_at"])
-        pseudonyms = Pseudonyms.of(context.store)
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="ingest") as pool:
-            taken = pool.map(lambda arrival: take_object(context, arrival, pseudonyms, now), arrivals)
-            rows = write_rows(context.store, chunk, [row for row in taken if row is not None])
+        rows = write_rows(context.store, chunk, _take(context, ingest_id, arrivals))
     refused = int(rows["reason"].notna().sum())
     log.info(
         "chunk %s: %d objects, %d accepted, %d quarantined, %d vanished, in %.1f s",
@@ -56,3 +55,18 @@ def run(context: Context, ingest_id: str, chunk: str) -> dict[str, Any]:
         "quarantined": refused,
         "vanished": len(arrivals) - len(rows),
     }
+
+
+def _take(context: Context, ingest_id: str, arrivals: list[Arrival]) -> list[dict[str, Any]]:
+    now = datetime.fromisoformat(read_json(context.store, layout.ingest_key(ingest_id))["started_at"])
+    pseudonyms = Pseudonyms.of(context.store)
+    rows = []
+
+    def objects() -> Iterator[dict[str, bytes]]:
+        for taken in map_ahead(lambda one: take_object(context, one, pseudonyms, now), arrivals, WORKERS, "ingest"):
+            if taken is not None:
+                rows.append(taken.row)
+                yield taken.objects
+
+    put_in_batches(context.store, objects())
+    return rows

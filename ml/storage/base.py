@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import re
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,13 +14,30 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ml.errors import AlreadyExistsError, InvalidKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
-__all__ = ["ObjectInfo", "Store", "dump_json", "put_once", "read_json", "replacing", "sync", "validate_key"]
+__all__ = [
+    "ObjectInfo",
+    "Store",
+    "dump_json",
+    "put_in_batches",
+    "put_once",
+    "read_json",
+    "replacing",
+    "sync",
+    "sync_all",
+    "validate_key",
+]
 
 MAX_KEY_BYTES = 1024
+#: Of objects that are written together.
+BATCH_BYTES = 2**26
+#: Of Linux; None where there is no such call.
+SYNCFS = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+NO_NAMES = frozenset({"", ".", ".."})
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,12 @@ class Store(Protocol):
 
         A create whose answer was lost on the way is sent again and then finds its own object: to the caller that is
         AlreadyExistsError too, so a caller that must know whether it won names its writes by their content.
+        """
+
+    def put_all_once(self, objects: Mapping[str, bytes]) -> None:
+        """Create objects whose keys say what they hold: those that are there already are as good.
+
+        Cheaper than one after the other. After an error some may be there, none of them in part.
         """
 
     def put_if_match(self, key: str, data: bytes, etag: str) -> str:
@@ -115,9 +140,9 @@ def _problem(key: str) -> str | None:
         return "cannot be written as UTF-8"
     if len(encoded) > MAX_KEY_BYTES:
         return f"has {len(encoded)} bytes, more than {MAX_KEY_BYTES}"
-    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in key):
+    if CONTROL.search(key):
         return "has a control character"
-    if any(part in {"", ".", ".."} for part in key.split("/")):
+    if not NO_NAMES.isdisjoint(key.split("/")):
         return "has an empty, '.' or '..' part"
     return None
 
@@ -140,6 +165,20 @@ def put_once(store: Store, key: str, data: bytes) -> None:
         return
 
 
+def put_in_batches(store: Store, groups: Iterable[Mapping[str, bytes]]) -> None:
+    """Create objects whose keys say what they hold, in batches that bound the memory they take."""
+    batch: dict[str, bytes] = {}
+    waiting = 0
+    for group in groups:
+        batch |= group
+        waiting += sum(map(len, group.values()))
+        if waiting > BATCH_BYTES:
+            store.put_all_once(batch)
+            batch, waiting = {}, 0
+    if batch:
+        store.put_all_once(batch)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path to write, and move it to ``path`` in one step when the block ends without an error."""
@@ -159,5 +198,18 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_all(folder: Path) -> None:
+    """Flush whatever was written to the file system that holds a folder, to which files and folders it may be."""
+    if SYNCFS is None:
+        os.sync()
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if SYNCFS(descriptor):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(folder))
     finally:
         os.close(descriptor)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml.errors import AlreadyExistsError, ConflictError, InvalidKeyError, NotFoundError, StoreError
-from ml.storage.base import ObjectInfo, replacing, sync, validate_key
+from ml.storage.base import ObjectInfo, replacing, sync, sync_all, validate_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["FolderStore"]
 
@@ -54,11 +54,35 @@ class FolderStore:
         return self._write(key, lambda temporary: temporary.write_bytes(data))
 
     def put_if_absent(self, key: str, data: bytes) -> str:
-        # A hard link fails where there is a file already, in one step: no lock is needed to have one winner.
+        def link(temporary: Path, path: Path) -> None:
+            # Fails where there is a file already, in one step: no lock is needed to have one winner.
+            try:
+                os.link(temporary, path)
+            except FileExistsError as error:
+                if path.is_file():
+                    raise AlreadyExistsError(f"There is an object at {self.uri(key)} already.") from error
+                raise
+
+        return self._write(key, lambda temporary: temporary.write_bytes(data), link)
+
+    def put_all_once(self, objects: Mapping[str, bytes]) -> None:
+        # One flush for all takes little longer than one for each. No object has its name before its bytes are on disk.
+        missing = [(key, data) for key, data in objects.items() if not self._new_path(key).is_file()]
+        batch = self._private / f"{uuid.uuid4().hex}.tmp"
         try:
-            return self._write(key, lambda temporary: temporary.write_bytes(data), os.link)
-        except FileExistsError as error:
-            raise AlreadyExistsError(f"There is an object at {self.uri(key)} already.") from error
+            batch.mkdir(parents=True)
+            for number, (key, data) in enumerate(missing):
+                with self._writing(key):
+                    (batch / str(number)).write_bytes(data)
+            with self._writing(PRIVATE):
+                sync_all(batch)
+            for number, (key, _) in enumerate(missing):
+                with self._writing(key):
+                    _rename(batch / str(number), self._root / key)
+            with self._writing(PRIVATE):
+                sync_all(self._root)
+        finally:
+            shutil.rmtree(batch, ignore_errors=True)
 
     def put_if_match(self, key: str, data: bytes, etag: str) -> str:
         def replace_if_unchanged(temporary: Path, path: Path) -> None:
@@ -123,7 +147,7 @@ class FolderStore:
             raise InvalidKeyError(f"The key {key!r} names no file below {self._root}.", "Use a key as it is listed.")
         return self._root / key
 
-    def _path(self, key: str) -> Path:
+    def _new_path(self, key: str) -> Path:
         """Where an object is to be written."""
         validate_key(key)
         long = [part for part in key.split("/") if len(part.encode()) > MAX_PART_BYTES]
@@ -136,33 +160,35 @@ class FolderStore:
         self, key: str, fill: Callable[[Path], object], publish: Callable[[Path, Path], object] = os.replace
     ) -> str:
         """Fill a temporary file, flush it, and publish it under the lock."""
-        path = self._path(key)
+        path = self._new_path(key)
         if path.is_dir():
             raise self._clash(key)
         temporary = self._private / f"{uuid.uuid4().hex}.tmp"
         try:
-            self._private.mkdir(parents=True, exist_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fill(temporary)
-            sync(temporary)
-            with self._locked():
-                etag = _etag(temporary.stat())
-                publish(temporary, path)
-            sync(path.parent)
-        except (NotADirectoryError, IsADirectoryError) as error:
-            raise self._clash(key) from error
-        except FileExistsError as error:
-            if publish is os.link and path.is_file():
-                raise
+            with self._writing(key):
+                self._private.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                fill(temporary)
+                sync(temporary)
+                with self._locked():
+                    etag = _etag(temporary.stat())
+                    publish(temporary, path)
+                sync(path.parent)
+        finally:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                temporary.unlink()
+        return etag
+
+    @contextmanager
+    def _writing(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise self._clash(key) from error
         except OSError as error:
             raise StoreError(
                 f"{self.uri(key)} cannot be written: {error}.", "Check the disk and its rights."
             ) from error
-        finally:
-            with suppress(FileNotFoundError, NotADirectoryError):
-                temporary.unlink()
-        return etag
 
     def _clash(self, key: str) -> StoreError:
         return StoreError(
@@ -220,6 +246,14 @@ def _info(key: str, path: Path) -> ObjectInfo | None:
     if not stat.S_ISREG(status.st_mode):
         return None
     return ObjectInfo(key, status.st_size, _etag(status), datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _rename(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(target)
 
 
 def _missing(key: str) -> NotFoundError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from ml.errors import AlreadyExistsError, ConfigError, ConflictError, NotFoundError, StoreError
-from ml.storage.base import ObjectInfo, replacing, validate_key
+from ml.storage.base import ObjectInfo, put_once, replacing, validate_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ml.config import StoreSettings
 
@@ -26,6 +27,8 @@ __all__ = ["S3Store"]
 MISSING = {"404", "NoSuchKey", "NotFound"}
 #: 412 is a failed condition; AWS answers 409 when two conditional writes meet.
 CONFLICT = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
+#: Writes under way at once; boto3 keeps ten connections.
+WRITERS = 8
 FORBIDDEN = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}
 
 
@@ -69,6 +72,10 @@ class S3Store:
             return self._put(key, data, IfNoneMatch="*")
         except ConflictError as error:
             raise AlreadyExistsError(f"There is an object at {self.uri(key)} already.") from error
+
+    def put_all_once(self, objects: Mapping[str, bytes]) -> None:
+        with ThreadPoolExecutor(WRITERS, thread_name_prefix="put") as pool:
+            list(pool.map(lambda item: put_once(self, *item), objects.items()))
 
     def put_if_match(self, key: str, data: bytes, etag: str) -> str:
         try:

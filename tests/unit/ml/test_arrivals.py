@@ -23,10 +23,17 @@ def listed(store, key, **known):
     return Arrival(**seen | {"label": key.split("/")[1]} | known)
 
 
+def taken_in(context, arrival):
+    """The row of an object, what it brings being stored."""
+    taken = take_object(context, arrival, PSEUDONYMS, NOW)
+    context.store.put_all_once(taken.objects)
+    return taken.row
+
+
 @pytest.fixture
 def take(context):
-    """Takes the object at a key."""
-    return lambda key, **known: take_object(context, listed(context.store, key, **known), PSEUDONYMS, NOW)
+    """Takes in the object at a key."""
+    return lambda key, **known: taken_in(context, listed(context.store, key, **known))
 
 
 def sha256(data):
@@ -138,7 +145,7 @@ def test_equal_refused_objects_are_kept_once_with_a_record_each(store, take):
 def test_an_object_that_is_too_large_is_quarantined_by_its_digest(store, make_settings):
     settings = make_settings({"images": {"max_bytes": 1000}})
     store.put("landing/glioma/large.png", bytes(1001))
-    row = take_object(Context(settings, store), listed(store, "landing/glioma/large.png"), PSEUDONYMS, NOW)
+    row = taken_in(Context(settings, store), listed(store, "landing/glioma/large.png"))
 
     assert (row["reason"], row["image_id"], row["bytes"]) == ("too_many_bytes", sha256(bytes(1001)), 1001)
     assert store.get(f"quarantine/too_many_bytes/{sha256(bytes(1001))}/object") == bytes(1001)
@@ -176,7 +183,7 @@ def test_a_released_object_is_read_from_quarantine_under_its_own_version(context
     take("landing/glioma/1.png", label=None, reason="no_label", detail="")
     store.delete("landing/glioma/1.png")
     stored_at = f"quarantine/no_label/{sha256(data)}/object"
-    row = take_object(context, replace(arrival, release="r1", stored_at=stored_at), PSEUDONYMS, NOW)
+    row = taken_in(context, replace(arrival, release="r1", stored_at=stored_at))
 
     assert (row["reason"], row["release"], row["etag"]) == (None, "r1", arrival.etag)
     assert store.get(row["uri"]) == data
@@ -197,7 +204,7 @@ def test_an_object_replaced_since_it_was_listed_is_booked_as_it_was_read(context
     put_image("glioma", "1.png", seed=1)
     arrival = listed(context.store, "landing/glioma/1.png")
     data = put_image("glioma", "1.png", seed=2)
-    row = take_object(context, arrival, PSEUDONYMS, NOW)
+    row = taken_in(context, arrival)
 
     assert row["image_id"] == sha256(data)
     assert row["etag"] == context.store.head(arrival.key).etag != arrival.etag
@@ -209,7 +216,7 @@ def test_a_disputed_image_is_copied_to_quarantine(store, take, format_name):
     Image.effect_mandelbrot((48, 40), (-2, -1, 1, 1), 50).save(stream, format_name)
     store.put("landing/glioma/1", stream.getvalue())
     row = take("landing/glioma/1")
-    quarantine_conflict(store, row)
+    store.put_all_once(quarantine_conflict(store, row))
 
     assert store.get(f"quarantine/label_conflict/{row['image_id']}/object") == stream.getvalue()
     (record,) = records(store, "label_conflict")

@@ -1,0 +1,48 @@
+import threading
+import time
+
+import pytest
+
+from ml.threads import map_ahead
+
+
+def test_results_come_in_the_order_of_the_items():
+    def work(number):
+        time.sleep(0.002 * (number % 3))
+        return number * number
+
+    assert list(map_ahead(work, range(30), 4, "work")) == [number * number for number in range(30)]
+
+
+def test_nothing_to_do_gives_nothing():
+    assert list(map_ahead(int, [], 4, "work")) == []
+
+
+def test_several_threads_work_at_once_under_their_name():
+    barrier = threading.Barrier(3, timeout=10)
+
+    def work(_):
+        barrier.wait()
+        return threading.current_thread().name
+
+    assert {name.rsplit("_", 1)[0] for name in map_ahead(work, range(3), 3, "decode")} == {"decode"}
+
+
+def test_only_a_few_results_wait_to_be_read():
+    started = []
+    results = map_ahead(started.append, iter(range(1000)), 2, "work")
+    next(results)
+    time.sleep(0.05)
+
+    assert len(started) == 5
+
+
+def test_what_the_work_raises_is_raised():
+    def work(number):
+        return 1 / (number - 3)
+
+    results = map_ahead(work, range(10), 2, "work")
+
+    assert next(results) == pytest.approx(-1 / 3)
+    with pytest.raises(ZeroDivisionError):
+        list(results)
