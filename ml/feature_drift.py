@@ -17,7 +17,7 @@ from ml.errors import NotFoundError
 from ml.features import FeatureReader
 from ml.measures import Measure
 from ml.registry import Registry
-from ml.snapshots import load_snapshot
+from ml.snapshots import Snapshot
 from ml.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ml.candidates import Candidate
     from ml.config import Settings
     from ml.context import Context
-    from ml.snapshots import Snapshot
 
 __all__ = ["measure_feature_drift"]
 
@@ -78,7 +77,7 @@ def _compare(context: Context, candidate: Candidate, arrived: set[str]) -> Measu
     settings, limits = context.settings, context.settings.validation
     reader = FeatureReader(context.store, candidate.features, settings.store.cache_dir)
     try:
-        trained_on = load_snapshot(context.store, candidate.snapshot_id).manifest
+        trained_on = Snapshot(context.store, candidate.snapshot_id).manifest
     except NotFoundError as error:
         log.warning("feature drift is not measured: %s", error)
         return _measure(settings, None, f"the champion's snapshot {candidate.snapshot_id} is gone")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -25,7 +25,6 @@ __all__ = [
     "build_manifest",
     "latest_snapshot",
     "latest_snapshot_id",
-    "load_snapshot",
     "place_images",
     "publish_snapshot",
     "write_snapshot",
@@ -35,14 +34,31 @@ __all__ = [
 PLACE = ["group", "split", "excluded"]
 
 
-@dataclass(frozen=True)
 class Snapshot:
-    """A snapshot read from the store; ``record`` is its ``snapshot.json``."""
+    """A snapshot in the store; each of its tables is read when it is first asked for.
 
-    snapshot_id: str
-    manifest: pd.DataFrame
-    ledger: pd.DataFrame
-    record: dict[str, Any]
+    Attributes:
+        snapshot_id: its id.
+        record: its ``snapshot.json``.
+
+    Raises:
+        NotFoundError: there is none of that id.
+    """
+
+    def __init__(self, store: Store, snapshot_id: str) -> None:
+        self._store = store
+        self.snapshot_id = snapshot_id
+        self.record: dict[str, Any] = read_json(store, layout.snapshot_key(snapshot_id, "snapshot.json"))
+
+    @cached_property
+    def manifest(self) -> pd.DataFrame:
+        """Its images, with the columns of :data:`ml.manifest.MANIFEST`."""
+        return from_parquet(self._store.get(layout.snapshot_key(self.snapshot_id, "manifest.parquet")), MANIFEST)
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        """Every object seen, with the columns of :data:`ml.manifest.LEDGER`."""
+        return from_parquet(self._store.get(layout.snapshot_key(self.snapshot_id, "ledger.parquet")), LEDGER)
 
 
 def place_images(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
@@ -103,26 +119,15 @@ def write_snapshot(
     return snapshot_id
 
 
-def load_snapshot(store: Store, snapshot_id: str) -> Snapshot:
-    """Read a snapshot.
-
-    Raises:
-        NotFoundError: there is none of that id.
-    """
-    manifest = from_parquet(store.get(layout.snapshot_key(snapshot_id, "manifest.parquet")), MANIFEST)
-    ledger = from_parquet(store.get(layout.snapshot_key(snapshot_id, "ledger.parquet")), LEDGER)
-    return Snapshot(snapshot_id, manifest, ledger, read_json(store, layout.snapshot_key(snapshot_id, "snapshot.json")))
-
-
 def latest_snapshot_id(store: Store) -> str | None:
     """The newest published snapshot, or None before the first."""
     return _pointer(store)[0]
 
 
 def latest_snapshot(store: Store) -> Snapshot | None:
-    """The newest published snapshot, read; None before the first."""
+    """The newest published snapshot; None before the first."""
     snapshot_id = latest_snapshot_id(store)
-    return load_snapshot(store, snapshot_id) if snapshot_id else None
+    return Snapshot(store, snapshot_id) if snapshot_id else None
 
 
 def publish_snapshot(store: Store, snapshot_id: str) -> None:

@@ -41,11 +41,7 @@ def assign_splits(manifest: pd.DataFrame, settings: SplitSettings) -> pd.Series:
     counts = _count(manifest["label"], splits)
     shares = np.array([settings.train, settings.validation, settings.test])
     arriving = manifest[splits.isna()]
-    sizes = arriving.groupby("group").agg(
-        label=("label", lambda labels: labels.mode().iloc[0]), images=("label", "size")
-    )
-    sizes["order"] = [_order(settings.seed, group) for group in sizes.index]
-    for label, groups in sizes.sort_values("order").groupby("label"):
+    for label, groups in _sizes(arriving, settings.seed).groupby("label"):
         current = counts.get(str(label), np.zeros(3))
         target = shares * (current.sum() + groups["images"].sum())
         for group, images in groups["images"].items():
@@ -53,6 +49,17 @@ def assign_splits(manifest: pd.DataFrame, settings: SplitSettings) -> pd.Series:
             current[chosen] += images
             homes[str(group)] = SPLITS[chosen]
     return splits.where(splits.notna(), manifest["group"].map(homes)).astype("str")
+
+
+def _sizes(images: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Label and number of images of each group, in the order in which they are served.
+
+    The label is that of most of its images, of several such the first in the alphabet.
+    """
+    counts = images.groupby(["group", "label"], as_index=False).size()
+    most = counts.sort_values(["size", "label"], ascending=[False, True]).drop_duplicates("group").set_index("group")
+    sizes = pd.DataFrame({"label": most["label"], "images": counts.groupby("group")["size"].sum()})
+    return sizes.assign(order=[_order(seed, group) for group in sizes.index]).sort_values("order")
 
 
 def _homes(manifest: pd.DataFrame, splits: pd.Series) -> dict[str, str]:

@@ -13,7 +13,7 @@ from ml import layout
 from ml.plots.eda import class_share_pie, count_plot, sample_grid
 from ml.plots.style import png_bytes
 from ml.report import SNAPSHOT_FIGURES
-from ml.snapshots import load_snapshot
+from ml.snapshots import Snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ SAMPLES_PER_CLASS = 6
 
 def run(context: Context, snapshot_id: str) -> dict[str, str]:
     """Draw the snapshot's count plot, pie chart and sample grid; returns their URIs by file name."""
-    manifest = load_snapshot(context.store, snapshot_id).manifest
+    manifest = Snapshot(context.store, snapshot_id).manifest
     figures = (count_plot(manifest), class_share_pie(manifest), sample_grid(_samples(context.store, manifest)))
     uris = {}
     for (name, _, _), figure in zip(SNAPSHOT_FIGURES, figures, strict=True):

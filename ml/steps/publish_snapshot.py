@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ml import layout
 from ml.assembly import rebase
 from ml.errors import OvertakenError
-from ml.snapshots import latest_snapshot, load_snapshot, publish_snapshot
+from ml.snapshots import Snapshot, latest_snapshot, publish_snapshot
 from ml.steps import describe, validate
 from ml.storage import read_json
 
@@ -41,7 +41,7 @@ def run(context: Context, snapshot_id: str) -> dict[str, Any]:
             latest = latest_snapshot(context.store)
             if latest is None:
                 raise
-            rebased = rebase(context, load_snapshot(context.store, snapshot_id), latest)
+            rebased = rebase(context, Snapshot(context.store, snapshot_id), latest)
             if rebased is None:
                 log.info("snapshot %s: another ingest published all of it in %s", snapshot_id, latest.snapshot_id)
                 return {name: latest.record[name] for name in KEPT}

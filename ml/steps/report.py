@@ -21,7 +21,7 @@ from ml.report import (
     render_run_report,
     split_counts,
 )
-from ml.snapshots import load_snapshot
+from ml.snapshots import Snapshot
 from ml.storage import read_json
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def run(context: Context, run_id: str, now: datetime, version: int | None = None
         run_id=run_id,
         created_at=now,
         snapshot_id=plan["snapshot_id"],
-        snapshot_summary=split_counts(load_snapshot(store, plan["snapshot_id"]).manifest, tuple(plan["classes"])),
+        snapshot_summary=split_counts(Snapshot(store, plan["snapshot_id"]).manifest, tuple(plan["classes"])),
         leaderboard=tuple(_row(row, evaluation["chosen"]) for row in evaluation["leaderboard"]),
         decision=DecisionView(
             decision["promoted"], decision["reason"], tuple(RuleView(**rule) for rule in decision["rules"]), version

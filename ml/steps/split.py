@@ -12,7 +12,7 @@ from ml.errors import DataError
 from ml.manifest import classes_of
 from ml.plan import store_plan
 from ml.sampling import oversample
-from ml.snapshots import latest_snapshot_id, load_snapshot
+from ml.snapshots import Snapshot, latest_snapshot_id
 from ml.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def run(
     snapshot_id = snapshot_id or latest_snapshot_id(context.store)
     if snapshot_id is None:
         raise DataError("There is no published snapshot.", "Upload images and run `ingest_images`.")
-    manifest = load_snapshot(context.store, snapshot_id).manifest
+    manifest = Snapshot(context.store, snapshot_id).manifest
     classes = classes_of(manifest, context.settings)
     _check(manifest, classes, snapshot_id)
     samples = _samples(manifest, classes, context)

@@ -17,14 +17,13 @@ from ml.measures import count_arrivals
 from ml.quality import check_snapshot
 from ml.report import SNAPSHOT_FIGURES, Figure, split_counts
 from ml.snapshot_report import SnapshotPage, render_snapshot_report, shown_images, topic_views
-from ml.snapshots import load_snapshot
+from ml.snapshots import Snapshot
 from ml.storage import dump_json
 from ml.thumbnails import load_thumbnails
 
 if TYPE_CHECKING:
     from ml.context import Context
     from ml.quality import CheckResult
-    from ml.snapshots import Snapshot
     from ml.storage import Store
 
 __all__ = ["run"]
@@ -42,7 +41,7 @@ def run(context: Context, snapshot_id: str) -> dict[str, Any]:
     Raises:
         ValidationFailedError: a critical expectation is not met; the page is written all the same.
     """
-    snapshot = load_snapshot(context.store, snapshot_id)
+    snapshot = Snapshot(context.store, snapshot_id)
     results, docs = _check(context, snapshot)
     report = _write_report(context, snapshot, results, docs)
     failed = [result for result in results if result.status == "failed"]
@@ -74,7 +73,7 @@ def run(context: Context, snapshot_id: str) -> dict[str, Any]:
 def _check(context: Context, snapshot: Snapshot) -> tuple[list[CheckResult], str | None]:
     """The outcomes, and where Great Expectations' own pages begin."""
     parent_id = snapshot.record["parent"]
-    parent = load_snapshot(context.store, parent_id).manifest if parent_id else None
+    parent = Snapshot(context.store, parent_id).manifest if parent_id else None
     measures = [measure_feature_drift(context, snapshot)]
     if not context.settings.validation.data_docs:
         return check_snapshot(snapshot, parent, context.settings, measures), None

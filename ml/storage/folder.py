@@ -93,7 +93,11 @@ class FolderStore:
         return self._write(key, lambda temporary: temporary.write_bytes(data), replace_if_unchanged)
 
     def head(self, key: str) -> ObjectInfo | None:
-        return _info(key, self._located(key))
+        try:
+            status = self._located(key).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return _info(key, status) if stat.S_ISREG(status.st_mode) else None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         # Only the last part of a prefix may be incomplete: the walk starts at the folder above it.
@@ -221,9 +225,11 @@ class FolderStore:
                 if key.startswith(prefix) or prefix.startswith(key):
                     yield from self._walk(Path(entry.path), key, prefix)
             elif key.startswith(prefix) and entry.is_file(follow_symlinks=False):
-                info = _info(key, Path(entry.path))
-                if info is not None:
-                    yield info
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:  # gone since the folder was read
+                    continue
+                yield _info(key, status)
 
 
 def _children(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
@@ -238,13 +244,7 @@ def _etag(status: os.stat_result) -> str:
     return f"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"
 
 
-def _info(key: str, path: Path) -> ObjectInfo | None:
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
+def _info(key: str, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, status.st_size, _etag(status), datetime.fromtimestamp(status.st_mtime, UTC))
 
 

@@ -24,7 +24,7 @@ from werkzeug.serving import make_server
 from ml import layout
 from ml.config import Settings
 from ml.context import Context
-from ml.snapshots import load_snapshot
+from ml.snapshots import Snapshot
 from ml.steps import ingest, publish_snapshot
 from ml.storage import open_store, read_json
 
@@ -242,7 +242,7 @@ def take_in(context: Context, objects: list[Dropped]) -> Outcome:
     listing = [(info.key, info.etag) for info in context.store.list("landing/")]
     result = ingest.run(context, NOW)
     publish_snapshot.run(context, str(result["snapshot_id"]))
-    ledger = load_snapshot(context.store, str(result["snapshot_id"])).ledger.set_index("source_key")
+    ledger = Snapshot(context.store, str(result["snapshot_id"])).ledger.set_index("source_key")
     return Outcome(context, {layout.printable(one.key): one for one in objects}, listing, result, ledger)
 
 

@@ -15,7 +15,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 
 from ml.config import StoreSettings
-from ml.snapshots import latest_snapshot, load_snapshot
+from ml.snapshots import Snapshot, latest_snapshot
 from ml.storage import open_store
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,7 +58,7 @@ def lineage(store):
     while snapshot is not None:
         yield snapshot
         parent = snapshot.record["parent"]
-        snapshot = load_snapshot(store, parent) if parent else None
+        snapshot = Snapshot(store, parent) if parent else None
 
 
 def test_every_object_is_in_the_newest_snapshot_once(store):

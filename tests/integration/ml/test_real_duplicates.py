@@ -13,7 +13,7 @@ from PIL import Image
 
 from ml.config import Settings
 from ml.context import Context
-from ml.snapshots import load_snapshot
+from ml.snapshots import Snapshot
 from ml.steps import ingest
 from ml.storage import open_store
 from ml.upload import upload_folder
@@ -51,7 +51,7 @@ def ingested(tmp_path_factory):
     context = Context(settings, open_store(settings.store))
     upload_folder(context.store, Path(DATA or ""))
     result = ingest.run(context, datetime.now(UTC))
-    return result, load_snapshot(context.store, result["snapshot_id"])
+    return result, Snapshot(context.store, result["snapshot_id"])
 
 
 def labels_by(files, column):

@@ -16,7 +16,7 @@ from ml.context import Context
 from ml.feature_drift import measure_feature_drift
 from ml.manifest import LEDGER, MANIFEST, empty
 from ml.registry import Registry
-from ml.snapshots import load_snapshot, write_snapshot
+from ml.snapshots import Snapshot, write_snapshot
 from ml.storage import dump_json
 
 # MLflow creates its database.
@@ -42,14 +42,14 @@ def rows(image_ids, snapshot=""):
 @pytest.fixture
 def trained_snapshot(store):
     """What the champion was trained on: 60 images."""
-    return load_snapshot(store, write_snapshot(store, None, rows(ids("old", 60)), empty(LEDGER), {}))
+    return Snapshot(store, write_snapshot(store, None, rows(ids("old", 60)), empty(LEDGER), {}))
 
 
 @pytest.fixture
 def snapshot(store, trained_snapshot):
     """With 40 images more."""
     manifest = pd.concat([trained_snapshot.manifest, rows(ids("new", 40))], ignore_index=True)
-    return load_snapshot(store, write_snapshot(store, trained_snapshot, manifest, empty(LEDGER), {}))
+    return Snapshot(store, write_snapshot(store, trained_snapshot, manifest, empty(LEDGER), {}))
 
 
 @pytest.fixture

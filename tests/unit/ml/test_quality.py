@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,6 @@ from ml.config import Settings
 from ml.manifest import LEDGER, MANIFEST
 from ml.measures import Measure
 from ml.quality import check_snapshot
-from ml.snapshots import Snapshot
 
 # Great Expectations takes about ten seconds to import.
 pytestmark = pytest.mark.slow
@@ -85,6 +85,11 @@ def ledger_of():
     return made
 
 
+def snapshot_of(manifest, ledger):
+    """A snapshot of tables that a store would not take."""
+    return SimpleNamespace(snapshot_id=NEW, manifest=manifest, ledger=ledger)
+
+
 @pytest.fixture
 def check(ledger_of):
     """The outcomes by their titles; those of a title that comes up twice must be told apart by what is required."""
@@ -92,7 +97,7 @@ def check(ledger_of):
     def run(manifest, ledger=None, parent=None, classes="discover", measures=(), **sections):
         settings = Settings.model_validate({"classes": classes} | sections)
         ledger = ledger_of(manifest) if ledger is None else ledger
-        return check_snapshot(Snapshot(NEW, manifest, ledger, {}), parent, settings, measures)
+        return check_snapshot(snapshot_of(manifest, ledger), parent, settings, measures)
 
     return run
 
@@ -413,7 +418,7 @@ def test_an_outcome_is_a_document(failures, manifest_of):
 
 def test_great_expectations_writes_its_own_pages(manifest_of, ledger_of, tmp_path):
     manifest = manifest_of()
-    check_snapshot(Snapshot(NEW, manifest, ledger_of(manifest), {}), None, Settings(), docs=tmp_path)
+    check_snapshot(snapshot_of(manifest, ledger_of(manifest)), None, Settings(), docs=tmp_path)
 
     pages = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*.html")}
     assert pages == {"index.html", "expectations", "validations"}

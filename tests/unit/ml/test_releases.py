@@ -11,7 +11,7 @@ from ml.errors import ConfigError, DataError
 from ml.labels import Labeller
 from ml.quarantine import find_refused, refused_objects, show_refused
 from ml.releases import pending_releases, release_objects
-from ml.snapshots import load_snapshot
+from ml.snapshots import Snapshot
 from ml.steps import ingest, publish_snapshot
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -24,7 +24,7 @@ def take_in(store, make_settings):
     def taken(days=0, **overrides):
         result = ingest.run(Context(make_settings(overrides), store), NOW + timedelta(days=days))
         publish_snapshot.run(Context(make_settings(overrides), store), result["snapshot_id"])
-        return load_snapshot(store, result["snapshot_id"])
+        return Snapshot(store, result["snapshot_id"])
 
     return taken
 

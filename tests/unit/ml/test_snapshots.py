@@ -12,9 +12,9 @@ from ml.config import Settings
 from ml.errors import DataError, NotFoundError
 from ml.manifest import LEDGER, MANIFEST
 from ml.snapshots import (
+    Snapshot,
     build_manifest,
     latest_snapshot_id,
-    load_snapshot,
     place_images,
     publish_snapshot,
     write_snapshot,
@@ -62,7 +62,7 @@ def grow(store, rows, parent=None):
     """Write a snapshot of these rows on a parent."""
     ledger = placed(*rows)
     manifest = build_manifest(ledger)
-    return load_snapshot(store, write_snapshot(store, parent, manifest, ledger, {"images": len(manifest)}))
+    return Snapshot(store, write_snapshot(store, parent, manifest, ledger, {"images": len(manifest)}))
 
 
 def test_a_manifest_has_one_row_for_equal_pixels_the_first_that_came():
@@ -157,7 +157,7 @@ def test_a_snapshot_counts_on_from_its_parent_and_rows_keep_where_they_arrived(s
     arrived = ledger_of(*images(2, hours=1))
     ledger = place_images(pd.concat([first.ledger, arrived], ignore_index=True), Settings())
     manifest = build_manifest(ledger)
-    second = load_snapshot(store, write_snapshot(store, first, manifest, ledger, {}))
+    second = Snapshot(store, write_snapshot(store, first, manifest, ledger, {}))
 
     assert (first.snapshot_id[:7], second.snapshot_id[:7]) == ("000001-", "000002-")
     assert second.record["parent"] == first.snapshot_id
@@ -171,7 +171,7 @@ def test_the_same_arrivals_give_the_same_id_and_others_another(store):
 
 def test_a_snapshot_that_is_not_there_is_named(store):
     with pytest.raises(NotFoundError, match="snapshots/000009-abc/"):
-        load_snapshot(store, "000009-abc")
+        Snapshot(store, "000009-abc")
 
 
 def test_before_the_first_publication_there_is_no_newest_snapshot(store):

@@ -9,7 +9,7 @@ from ml.config import Settings
 from ml.context import Context
 from ml.errors import DataError
 from ml.phantom import draw_phantoms
-from ml.snapshots import load_snapshot
+from ml.snapshots import Snapshot
 from ml.steps import ingest, publish_snapshot
 from ml.storage import open_store, read_json
 from ml.upload import upload_folder
@@ -37,7 +37,7 @@ def take_in(context):
 
 @pytest.fixture
 def snapshot(context):
-    return lambda result: load_snapshot(context.store, result["snapshot_id"])
+    return lambda result: Snapshot(context.store, result["snapshot_id"])
 
 
 def sources(snapshot):
@@ -83,7 +83,7 @@ def test_the_counts_are_those_of_the_set(phantoms, ingested):
 
 def test_every_object_is_an_image_a_duplicate_or_in_quarantine(phantoms, ingested):
     context, result = ingested
-    snapshot = load_snapshot(context.store, result["snapshot_id"])
+    snapshot = Snapshot(context.store, result["snapshot_id"])
     records = [read_json(context.store, key) for key in keys(context.store, "quarantine/") if key.endswith(".json")]
 
     assert len(snapshot.manifest) == phantoms.good
@@ -94,7 +94,7 @@ def test_every_object_is_an_image_a_duplicate_or_in_quarantine(phantoms, ingeste
 
 def test_labels_and_formats_are_those_of_the_set(phantoms, ingested):
     context, result = ingested
-    manifest = load_snapshot(context.store, result["snapshot_id"]).manifest
+    manifest = Snapshot(context.store, result["snapshot_id"]).manifest
     expected = Counter(path.split("/")[0] for path in phantoms.images)
 
     assert Counter(manifest["label"]) == expected
@@ -106,7 +106,7 @@ def test_labels_and_formats_are_those_of_the_set(phantoms, ingested):
 
 def test_training_finds_every_image_that_the_manifest_names(ingested):
     context, result = ingested
-    manifest = load_snapshot(context.store, result["snapshot_id"]).manifest
+    manifest = Snapshot(context.store, result["snapshot_id"]).manifest
 
     assert set(manifest["uri"]) <= set(keys(context.store, "images/"))
 

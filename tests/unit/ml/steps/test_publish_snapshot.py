@@ -6,7 +6,7 @@ import pytest
 
 from ml.context import Context
 from ml.errors import NotFoundError, ValidationFailedError
-from ml.snapshots import latest_snapshot_id, load_snapshot
+from ml.snapshots import Snapshot, latest_snapshot_id
 from ml.steps import ingest, publish_snapshot
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -74,9 +74,9 @@ def race(published_context, put_image):
 @slow
 def test_what_was_overtaken_is_put_on_top_of_what_was_faster(race):
     context, snapshots = race
-    before = load_snapshot(context.store, snapshots["fast"])
+    before = Snapshot(context.store, snapshots["fast"])
     result = publish_snapshot.run(context, snapshots["slow"])
-    latest = load_snapshot(context.store, result["snapshot_id"])
+    latest = Snapshot(context.store, result["snapshot_id"])
 
     assert latest_snapshot_id(context.store) == result["snapshot_id"] != snapshots["slow"]
     assert (result["parent"], result["added"]) == (snapshots["fast"], 1)

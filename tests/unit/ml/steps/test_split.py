@@ -5,7 +5,7 @@ import pytest
 
 from ml.errors import ConfigError, DataError
 from ml.plan import load_samples
-from ml.snapshots import latest_snapshot_id, load_snapshot
+from ml.snapshots import Snapshot, latest_snapshot_id
 from ml.steps import ingest, publish_snapshot, split
 
 
@@ -23,7 +23,7 @@ def test_plan_says_what_the_run_trains_on(published_context):
 def test_splits_are_those_of_the_manifest(published_context):
     plan = split.run(published_context, "run")
     samples = load_samples(published_context.store, "run")
-    manifest = load_snapshot(published_context.store, plan["snapshot_id"]).manifest
+    manifest = Snapshot(published_context.store, plan["snapshot_id"]).manifest
 
     assert dict(zip(samples["image_id"], samples["split"], strict=True)) == dict(
         zip(manifest["image_id"], manifest["split"], strict=True)

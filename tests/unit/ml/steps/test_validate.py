@@ -11,7 +11,7 @@ from PIL import Image
 
 from ml.context import Context
 from ml.errors import NotFoundError, ValidationFailedError
-from ml.snapshots import load_snapshot, publish_snapshot
+from ml.snapshots import Snapshot, publish_snapshot
 from ml.steps import describe, ingest, validate
 from ml.storage import read_json
 
@@ -152,7 +152,7 @@ def test_images_that_fail_are_on_the_page_and_in_the_document(store, land, make_
 
     checks = read_json(store, f"snapshots/{snapshot_id}/report/validation.json")
     (width,) = [check for check in checks if check["title"] == "Width"]
-    images = load_snapshot(store, snapshot_id).manifest["image_id"]
+    images = Snapshot(store, snapshot_id).manifest["image_id"]
     assert width["offending_count"] == 12
     assert set(width["offending"]) == set(images)
     shown = page(store, snapshot_id)
