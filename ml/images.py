@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ml.decoding import DAMAGED, Quiet, RefusedImageError, check_size, stretch
+from ml.decoding import DAMAGED, QUIET_PILLOW, RefusedImageError, check_size, stretch
 from ml.dicom import decode_dicom, is_dicom
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ ORIENTED = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}
 HASHED_SIDE = 32
 #: The lowest 8 frequencies of its cosine transform.
 COSINES = 2 * np.cos(np.pi * np.outer(np.arange(8), np.arange(1, 2 * HASHED_SIDE, 2)) / (2 * HASHED_SIDE))
-QUIET_PILLOW = Quiet("PIL")
 
 
 @dataclass(frozen=True)
