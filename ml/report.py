@@ -9,14 +9,17 @@ import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ml.errors import DataError
 from ml.splits import SPLITS
+from ml.templating import make_environment
 from ml.wording import short_id
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 __all__ = [
     "CANDIDATE_FIGURES",
@@ -159,23 +162,15 @@ def render_run_report(page: RunPage) -> str:
 @cache
 def environment() -> Environment:
     """Jinja with the pages' templates and filters."""
-    templates = Environment(
-        loader=PackageLoader("ml", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return make_environment(
+        data_uri=_data_uri,
+        duration=_duration,
+        jpeg_uri=_jpeg_uri,
+        number=_number,
+        score=_score,
+        short_id=short_id,
+        utc=_utc,
     )
-    templates.filters |= {
-        "data_uri": _data_uri,
-        "duration": _duration,
-        "jpeg_uri": _jpeg_uri,
-        "number": _number,
-        "score": _score,
-        "short_id": short_id,
-        "utc": _utc,
-    }
-    return templates
 
 
 def _data_uri(png: bytes) -> str:
