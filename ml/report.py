@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-import pandas as pd
-
 from ml.errors import DataError
-from ml.splits import SPLITS
+from ml.splits import count_by_split
 from ml.templating import make_environment
 from ml.wording import short_id
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jinja2 import Environment
 
 __all__ = [
@@ -62,8 +61,7 @@ class SplitCounts(NamedTuple):
 
 def split_counts(manifest: pd.DataFrame, classes: tuple[str, ...]) -> tuple[SplitCounts, ...]:
     """Count a manifest's images of each class in each split, in the order of ``classes``."""
-    table = pd.crosstab(manifest["label"], manifest["split"])
-    table = table.reindex(index=list(classes), columns=list(SPLITS), fill_value=0)
+    table = count_by_split(manifest["label"], manifest["split"], classes)
     return tuple(SplitCounts(str(label), *(int(count) for count in row)) for label, row in table.iterrows())
 
 
