@@ -123,7 +123,7 @@ BAD_BYTES: dict[str, tuple[bytes, str]] = {
     "cut_in_the_middle.jpg": (JPEG[: len(JPEG) // 2], "truncated"),
     "cut_late.jpg": (JPEG[: len(JPEG) * 9 // 10], "truncated"),
     "cut.png": (PNG[: len(PNG) // 2], "truncated"),
-    "header_alone.png": (PNG[:33], "not_an_image"),
+    "header_alone.png": (PNG[:33], "truncated"),
     "cut.tiff": (TIFF[: len(TIFF) // 2], "truncated"),
     "cut.bmp": (BMP[: len(BMP) // 2], "truncated"),
     "cut.webp": (WEBP[: len(WEBP) // 2], "truncated"),
