@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ml.config import ImageSettings
 
-__all__ = ["DAMAGED", "Quiet", "RefusedImageError", "check_size", "stretch"]
+__all__ = ["DAMAGED", "QUIET_PILLOW", "Quiet", "RefusedImageError", "check_size", "stretch"]
 
 #: What the libraries' parsers raise for files that begin well and go on badly: fuzzing found most of these.
 DAMAGED = (
@@ -75,6 +75,10 @@ class Quiet:
                     cast("list[Any]", warnings.filters).remove(self._filter)
                 if self._logger:
                     self._logger.setLevel(self._level)
+
+
+#: One for all who decode with Pillow, so that its filter is there once.
+QUIET_PILLOW = Quiet("PIL")
 
 
 def check_size(width: int, height: int, settings: ImageSettings) -> None:

@@ -20,7 +20,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000TransferSyntaxes, JPEGExtended12Bit, RLELossless
 
 from ml import dicom_display
-from ml.decoding import DAMAGED, Quiet, RefusedImageError, check_size
+from ml.decoding import DAMAGED, QUIET_PILLOW, Quiet, RefusedImageError, check_size
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -54,7 +54,6 @@ DAMAGED_DICOM = (
     zlib.error,
 )
 QUIET_PYDICOM = Quiet("pydicom", logs=True)
-QUIET_PILLOW = Quiet("PIL")
 
 
 @dataclass(frozen=True)

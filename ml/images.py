@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ml.decoding import DAMAGED, Quiet, RefusedImageError, check_size, stretch
+from ml.decoding import DAMAGED, QUIET_PILLOW, RefusedImageError, check_size, stretch
 from ml.dicom import decode_dicom, is_dicom
 
 if TYPE_CHECKING:
@@ -26,11 +26,12 @@ EXIF_ORIENTATION = 0x0112
 #: Orientations other than upright, and where Pillow keeps what tells them, besides TIFF's own tags.
 TURNED = range(2, 9)
 ORIENTED = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}
+#: Bytes by which Pillow's plugins know their formats.
+LONGEST_MARK = 16
 #: Side of the grey image that the perceptual hash is of, pixels: imagehash's own.
 HASHED_SIDE = 32
 #: The lowest 8 frequencies of its cosine transform.
 COSINES = 2 * np.cos(np.pi * np.outer(np.arange(8), np.arange(1, 2 * HASHED_SIDE, 2)) / (2 * HASHED_SIDE))
-QUIET_PILLOW = Quiet("PIL")
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,9 @@ def _open(data: bytes, settings: ImageSettings) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=(*tried, "GIF"))
         _check_frames(image)
     except UnidentifiedImageError as error:
+        broken = _broken_header(data, tried)
+        if broken:
+            raise RefusedImageError("truncated", broken) from error
         raise RefusedImageError("not_an_image", f"none of {', '.join(settings.formats)}") from error
     except Image.DecompressionBombError as error:
         raise RefusedImageError("too_many_pixels", str(error)) from error
@@ -123,6 +127,18 @@ def _open(data: bytes, settings: ImageSettings) -> Image.Image:
         raise RefusedImageError("truncated", str(error)) from error
     check_size(*image.size, settings)
     return image
+
+
+def _broken_header(data: bytes, names: list[str]) -> str | None:
+    """What is wrong with the header of data that begin like a format: Pillow takes them for no image at all."""
+    for name in names:
+        parse, has_mark = Image.OPEN[name.upper()]
+        if has_mark and has_mark(data[:LONGEST_MARK]):
+            try:
+                parse(io.BytesIO(data), "")
+            except DAMAGED as error:
+                return f"begins like {name}, but its header cannot be read: {error}"
+    return None
 
 
 def _check_frames(image: Image.Image) -> None:

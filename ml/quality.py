@@ -11,7 +11,7 @@ import pandas as pd
 
 from ml.manifest import MANIFEST, classes_of
 from ml.measures import count_arrivals, measure_drift, measure_shares
-from ml.splits import EXCLUDED, SPLITS
+from ml.splits import EXCLUDED, count_by_split
 from ml.wording import bounds, observe
 
 if TYPE_CHECKING:
@@ -148,8 +148,7 @@ def _splits_of_group(manifest: pd.DataFrame) -> pd.Series:
 
 
 def _per_class(manifest: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
-    table = pd.crosstab(manifest["label"], manifest["split"])
-    table = table.reindex(index=list(classes), columns=list(SPLITS), fill_value=0)
+    table = count_by_split(manifest["label"], manifest["split"], classes)
     images = table.sum(axis=1)
     return table.assign(images=images, share=images / max(1, images.sum())).rename_axis("label").reset_index()
 

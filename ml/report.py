@@ -9,14 +9,16 @@ import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import NamedTuple
-
-import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING, NamedTuple
 
 from ml.errors import DataError
-from ml.splits import SPLITS
+from ml.splits import count_by_split
+from ml.templating import make_environment
 from ml.wording import short_id
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jinja2 import Environment
 
 __all__ = [
     "CANDIDATE_FIGURES",
@@ -59,8 +61,7 @@ class SplitCounts(NamedTuple):
 
 def split_counts(manifest: pd.DataFrame, classes: tuple[str, ...]) -> tuple[SplitCounts, ...]:
     """Count a manifest's images of each class in each split, in the order of ``classes``."""
-    table = pd.crosstab(manifest["label"], manifest["split"])
-    table = table.reindex(index=list(classes), columns=list(SPLITS), fill_value=0)
+    table = count_by_split(manifest["label"], manifest["split"], classes)
     return tuple(SplitCounts(str(label), *(int(count) for count in row)) for label, row in table.iterrows())
 
 
@@ -159,23 +160,15 @@ def render_run_report(page: RunPage) -> str:
 @cache
 def environment() -> Environment:
     """Jinja with the pages' templates and filters."""
-    templates = Environment(
-        loader=PackageLoader("ml", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return make_environment(
+        data_uri=_data_uri,
+        duration=_duration,
+        jpeg_uri=_jpeg_uri,
+        number=_number,
+        score=_score,
+        short_id=short_id,
+        utc=_utc,
     )
-    templates.filters |= {
-        "data_uri": _data_uri,
-        "duration": _duration,
-        "jpeg_uri": _jpeg_uri,
-        "number": _number,
-        "score": _score,
-        "short_id": short_id,
-        "utc": _utc,
-    }
-    return templates
 
 
 def _data_uri(png: bytes) -> str:

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ml.config import SplitSettings
 
-__all__ = ["EXCLUDED", "SPLITS", "assign_splits"]
+__all__ = ["EXCLUDED", "SPLITS", "assign_splits", "count_by_split"]
 
 SPLITS = ("train", "validation", "test")
 #: In place of a split: the image is like images of two different splits, and is used in neither.
@@ -62,6 +64,18 @@ def _sizes(images: pd.DataFrame, seed: int) -> pd.DataFrame:
     return sizes.assign(order=[_order(seed, group) for group in sizes.index]).sort_values("order")
 
 
+def count_by_split(labels: pd.Series, splits: pd.Series, classes: Sequence[str] | None = None) -> pd.DataFrame:
+    """Images of each class in each split, int [class, split].
+
+    Args:
+        labels: one an image.
+        splits: with the same index; what is in no split counts nowhere.
+        classes: the rows, with or without images; the labels that are there by default.
+    """
+    rows = None if classes is None else list(classes)
+    return pd.crosstab(labels, splits).reindex(index=rows, columns=list(SPLITS), fill_value=0)
+
+
 def _homes(manifest: pd.DataFrame, splits: pd.Series) -> dict[str, str]:
     known = pd.DataFrame({"group": manifest["group"], "split": splits})[splits.isin(SPLITS)].drop_duplicates()
     twice = known["group"][known["group"].duplicated()]
@@ -71,7 +85,7 @@ def _homes(manifest: pd.DataFrame, splits: pd.Series) -> dict[str, str]:
 
 
 def _count(labels: pd.Series, splits: pd.Series) -> dict[str, np.ndarray]:
-    table = pd.crosstab(labels, splits).reindex(columns=list(SPLITS), fill_value=0)
+    table = count_by_split(labels, splits)
     return {str(label): row.to_numpy(dtype=float) for label, row in table.iterrows()}
 
 

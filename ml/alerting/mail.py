@@ -8,7 +8,7 @@ from email.utils import format_datetime, make_msgid
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from ml.templating import make_environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,11 +72,4 @@ def render_html(alert: Alert) -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("ml", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("alert.html.j2")
+    return make_environment().get_template("alert.html.j2")

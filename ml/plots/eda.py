@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from ml.plots import style
+from ml.splits import count_by_split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["class_share_pie", "count_plot", "sample_grid"]
 
-_SPLITS = ("train", "validation", "test")
 _CELL, _GAP, _LABEL = 1.35, 0.07, 0.3  # inches, of the sample grid
 _MAX_COLUMNS = 8
 
@@ -108,8 +108,7 @@ def _counts_by_split(manifest: pd.DataFrame) -> pd.DataFrame:
     """Counts, int [class, split], of every class in the label's order and every split."""
     labels = manifest["label"]
     order = labels.cat.categories if isinstance(labels.dtype, pd.CategoricalDtype) else sorted(labels.unique())
-    counts = pd.crosstab(labels.astype(str), manifest["split"].astype(str))
-    return counts.reindex(index=[str(label) for label in order], columns=list(_SPLITS), fill_value=0)
+    return count_by_split(labels.astype(str), manifest["split"].astype(str), [str(label) for label in order])
 
 
 def _stack_bars(axes: Axes, counts: pd.DataFrame) -> None:

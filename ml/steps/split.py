@@ -6,17 +6,18 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from ml.errors import DataError
 from ml.manifest import classes_of
 from ml.plan import store_plan
 from ml.sampling import oversample
 from ml.snapshots import Snapshot, latest_snapshot_id
-from ml.splits import SPLITS
+from ml.splits import SPLITS, count_by_split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
 
     from ml.context import Context
 
@@ -74,8 +75,7 @@ def _check(manifest: pd.DataFrame, classes: tuple[str, ...], snapshot_id: str) -
         raise DataError(
             f"Snapshot {snapshot_id} has the single class {', '.join(classes)}.", "A classifier needs two or more."
         )
-    table = pd.crosstab(manifest["label"], manifest["split"])
-    table = table.reindex(index=list(classes), columns=list(SPLITS), fill_value=0)
+    table = count_by_split(manifest["label"], manifest["split"], classes)
     empty = [f"{label} has none in {split}" for label in table.index for split in SPLITS if not table.loc[label, split]]
     if empty:
         raise DataError(

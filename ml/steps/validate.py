@@ -100,6 +100,7 @@ def _write_report(context: Context, snapshot: Snapshot, results: list[CheckResul
         overall=count_arrivals(ledger, manifest),
         topics=topic_views(results, labels, load_thumbnails(store, uris, shown_images(results))),
         figures=_figures(store, prefix),
+        notices=tuple(snapshot.record["notes"]),
         docs=docs and docs.removeprefix(prefix),
     )
     store.put(f"{prefix}index.html", render_snapshot_report(page).encode())

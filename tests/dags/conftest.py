@@ -6,6 +6,9 @@ import warnings
 from pathlib import Path
 
 import pytest
+import yaml
+
+from ml.context import Context
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = tempfile.TemporaryDirectory(prefix="quartet-airflow-")
@@ -37,3 +40,20 @@ def load_dag(airflow_database, monkeypatch):
         return bag.dags[dag_id]
 
     return load
+
+
+@pytest.fixture
+def set_up(tmp_path, monkeypatch):
+    """Write settings of a store in tmp_path and small images; returns the context that the tasks will see."""
+
+    def write(**sections):
+        document = {
+            "store": {"url": str(tmp_path / "store"), "cache_dir": str(tmp_path / "cache")},
+            "images": {"size": 64},
+        } | sections
+        path = tmp_path / "quartet.yaml"
+        path.write_text(yaml.safe_dump(document))
+        monkeypatch.setenv("QUARTET_CONFIG", str(path))
+        return Context.from_environment()
+
+    return write

@@ -5,14 +5,12 @@ import logging
 from datetime import timedelta
 
 import pytest
-import yaml
 from airflow.sdk import DAG
 from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom
 from airflow.sdk.execution_time.request_handlers import handle_get_task_states, handle_get_xcom
 from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, set_supervisor_comms
 from airflow.triggers.callback import CallbackTrigger
 
-from ml.context import Context
 from ml.errors import ConfigError
 from ml.phantom import draw_phantoms
 from ml.upload import upload_folder
@@ -46,24 +44,6 @@ def channels(http_sink, mail_sink):
         "smtp": {"host": "127.0.0.1", "port": mail_sink.port, "security": "none"} | people,
         "webhook": {"url": f"{http_sink.url}/hook"},
     }
-
-
-@pytest.fixture
-def set_up(tmp_path, monkeypatch):
-    """Write settings; returns the context that the tasks will see."""
-
-    def write(alerts, **sections):
-        document = {
-            "store": {"url": str(tmp_path / "store"), "cache_dir": str(tmp_path / "cache")},
-            "images": {"size": 64},
-            "alerts": alerts,
-        } | sections
-        path = tmp_path / "quartet.yaml"
-        path.write_text(yaml.safe_dump(document))
-        monkeypatch.setenv("QUARTET_CONFIG", str(path))
-        return Context.from_environment()
-
-    return write
 
 
 class ExecutionApi:
@@ -109,7 +89,7 @@ def received(http_sink, mail_sink):
 
 @pytest.mark.slow
 def test_a_failed_validation_is_told_once_on_each_channel(set_up, channels, run_ingest, http_sink, mail_sink):
-    context = set_up(channels, validation={"min_images_per_class": 50})
+    context = set_up(alerts=channels, validation={"min_images_per_class": 50})
 
     dag_run, states = run_ingest(context)
 
@@ -132,7 +112,7 @@ def test_a_failed_validation_is_told_once_on_each_channel(set_up, channels, run_
 
 @pytest.mark.slow
 def test_doubtful_data_are_told_once_and_the_run_goes_on(set_up, channels, run_ingest, http_sink, mail_sink):
-    context = set_up(channels, validation={"min_images_per_class": 3, "max_quarantined_share": 0})
+    context = set_up(alerts=channels, validation={"min_images_per_class": 3, "max_quarantined_share": 0})
 
     dag_run, states = run_ingest(context)
 
@@ -155,7 +135,7 @@ def test_channels_that_are_down_change_nothing_and_the_log_says_so(
 ):
     nowhere = f"http://127.0.0.1:{closed_port}/{SECRET}"
     down = {"slack": {"webhook_url": nowhere}, "smtp": channels["smtp"] | {"port": closed_port}}
-    context = set_up(channels | down, validation={"min_images_per_class": 50})
+    context = set_up(alerts=channels | down, validation={"min_images_per_class": 50})
 
     with caplog.at_level(logging.ERROR):
         dag_run, states = run_ingest(context)
@@ -199,7 +179,7 @@ class Unreachable(FailedTask):
 @pytest.fixture
 def tell(set_up, channels, http_sink):
     """Let a run fail; returns the title, the message and the facts of the one alert."""
-    set_up(channels)
+    set_up(alerts=channels)
 
     def told(reason, **context):
         FailureNotifier()({"dag": DAG("retrain", schedule=None), "run_id": "manual__1", "reason": reason, **context})
@@ -253,7 +233,7 @@ def test_settings_that_are_wrong_are_logged_and_hide_nothing(tmp_path, monkeypat
 
 
 def test_data_without_warnings_are_not_told(set_up, channels, http_sink):
-    context = set_up(channels)
+    context = set_up(alerts=channels)
 
     warn_of_quality(context.settings, {"warnings": [], "observed": [], "snapshot_id": "s", "report": "r"})
 
@@ -305,7 +285,7 @@ def test_a_failed_run_tells_and_its_tasks_leave_their_errors(load_dag, dag_id):
 
 
 def test_a_missed_deadline_is_told_by_what_the_triggerer_runs(set_up, channels, http_sink, mail_sink):
-    set_up(channels)
+    set_up(alerts=channels)
     path = ingest_deadline({}).callback.path
     trigger = CallbackTrigger(path, {"context": DEADLINE_CONTEXT})
 

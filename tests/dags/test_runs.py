@@ -4,9 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-import yaml
 
-from ml.context import Context
 from ml.phantom import draw_phantoms
 from ml.registry import Registry
 from ml.upload import upload_folder
@@ -23,13 +21,11 @@ WEAK_GATE = {"min_macro_f1": 0.0, "champion_margin": 0}
 
 
 @pytest.fixture
-def set_up(tmp_path, monkeypatch):
-    """Write settings for two narrow variants on small images; returns the context that the tasks will see."""
+def set_up(set_up, tmp_path):
+    """Write settings for two narrow variants that train in seconds; returns the context that the tasks will see."""
 
     def write(gate, **sections):
-        document = {
-            "store": {"url": str(tmp_path / "store"), "cache_dir": str(tmp_path / "cache")},
-            "images": {"size": 64},
+        quick = {
             "variants": {
                 "narrow": {"backbone": "mobilenet", "alpha": 0.25},
                 "wide": {"backbone": "mobilenet", "alpha": 0.5},
@@ -40,11 +36,8 @@ def set_up(tmp_path, monkeypatch):
             "gate": gate,
             "tracking_uri": f"sqlite:///{tmp_path / 'mlflow.db'}",
             "artifact_uri": str(tmp_path / "artifacts"),
-        } | sections
-        path = tmp_path / "quartet.yaml"
-        path.write_text(yaml.safe_dump(document))
-        monkeypatch.setenv("QUARTET_CONFIG", str(path))
-        return Context.from_environment()
+        }
+        return set_up(**quick | sections)
 
     return write
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import struct
 import threading
 import zipfile
@@ -16,11 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import boto3
 import numpy as np
+import pandas as pd
 import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from PIL import Image
+from pydicom.uid import BasicTextSRStorage, DeflatedExplicitVRLittleEndian, JPEGLosslessSV1
 from werkzeug.serving import make_server
 
+from dicom_files import dicom, image, item, written
 from ml import layout
 from ml.config import Settings
 from ml.context import Context
@@ -31,8 +35,6 @@ from ml.storage import open_store, read_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import pandas as pd
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 CLASSES = ("glioma", "notumor")
@@ -92,6 +94,9 @@ JPEG, PNG, TIFF, BMP, WEBP = (
 )
 ROWS = b"".join(b"\0" + bytes(64) for _ in range(48))
 BOMB = zlib.compress(bytes(2**26), 9)
+PATIENT = {"PatientID": "MRN-0815-4711", "PatientName": "MARGARETHE", "PatientBirthDate": "19471108"}
+SCAN = dicom(noise(20), **PATIENT)
+TWO_FRAMES = dicom(noise(21, 64, 96)[:, :, 0], Rows=48, NumberOfFrames=2, **PATIENT)
 
 #: What no decoder may take, by name.
 BAD_BYTES: dict[str, tuple[bytes, str]] = {
@@ -123,7 +128,7 @@ BAD_BYTES: dict[str, tuple[bytes, str]] = {
     "cut_in_the_middle.jpg": (JPEG[: len(JPEG) // 2], "truncated"),
     "cut_late.jpg": (JPEG[: len(JPEG) * 9 // 10], "truncated"),
     "cut.png": (PNG[: len(PNG) // 2], "truncated"),
-    "header_alone.png": (PNG[:33], "not_an_image"),
+    "header_alone.png": (PNG[:33], "truncated"),
     "cut.tiff": (TIFF[: len(TIFF) // 2], "truncated"),
     "cut.bmp": (BMP[: len(BMP) // 2], "truncated"),
     "cut.webp": (WEBP[: len(WEBP) // 2], "truncated"),
@@ -147,6 +152,18 @@ BAD_BYTES: dict[str, tuple[bytes, str]] = {
     "cine.png": (frames("PNG"), "unsupported_form"),
     "cine.webp": (frames("WEBP"), "unsupported_form"),
     "stack.tiff": (frames("TIFF"), "unsupported_form"),
+    "cine.dcm": (TWO_FRAMES, "unsupported_form"),
+    "report.dcm": (written(item(SOPClassUID=BasicTextSRStorage, **PATIENT)), "unsupported_form"),
+    "lossless.dcm": (dicom(noise(22), JPEGLosslessSV1, JPEG, **PATIENT), "unsupported_form"),
+    "no_pixels.dcm": (written(image(noise(23), **PATIENT)), "truncated"),
+    "cut.dcm": (SCAN[: len(SCAN) // 2], "truncated"),
+    "cut_in_its_header.dcm": (SCAN[:200], "truncated"),
+    "garbage.dcm": (bytes(128) + b"DICM" + np.random.default_rng(1).bytes(5000), "truncated"),
+    "mark_alone.dcm": (bytes(128) + b"DICM", "truncated"),
+    "no_mark.dcm": (SCAN[SCAN.index(b"\x08\x00\x16\x00") :], "not_an_image"),
+    "claims_too_much.dcm": (dicom(noise(24), Rows=60_000, Columns=60_000, **PATIENT), "too_many_pixels"),
+    "narrow.dcm": (dicom(noise(25, 31, 200), **PATIENT), "too_small"),
+    "bomb.dcm": (dicom(np.zeros((3000, 3000), np.uint8), DeflatedExplicitVRLittleEndian, **PATIENT), "too_many_bytes"),
     "script.gif": (b"GIF89a/*" + bytes(4) + b"*/=alert(1)//", "not_an_image"),
 }
 #: Names that are unusual and sound; each holds a picture of its own.
@@ -206,6 +223,9 @@ def dropped() -> Iterator[Dropped]:
     yield Dropped("landing/by_csv.png", encode(noise(300), "PNG"), ACCEPTED)
     for number in range(30):
         yield Dropped(f"landing/notumor/{number:02d}.png", encode(noise(400 + number), "PNG"), ACCEPTED)
+    # Sound ones of the patient whose damaged ones are refused.
+    yield Dropped("landing/glioma/scan.dcm", SCAN, ACCEPTED)
+    yield Dropped("landing/glioma/next scan.dcm", dicom(noise(26), **PATIENT), ACCEPTED)
     # Twice the same bytes, and twice the same pixels, under one label and under two.
     yield Dropped("landing/notumor/copy.png", encode(noise(400), "PNG"), ACCEPTED)
     yield Dropped("landing/notumor/saved again.bmp", encode(noise(400), "BMP"), ACCEPTED)
@@ -338,6 +358,24 @@ def test_the_bytes_of_every_object_are_kept(outcome):
             assert store.get(object_key) == one.data, key
             assert (record["source_key"], record["reason"]) == (key, one.outcome)
             assert record["detail"] or one.outcome == "not_an_image", key
+
+
+def readable(data: bytes) -> bytes:
+    """Tables are compressed."""
+    return pd.read_parquet(io.BytesIO(data)).to_csv().encode() if data.startswith(b"PAR1") else data
+
+
+def test_a_patient_is_a_pseudonym_and_named_in_the_files_alone(outcome):
+    store, files = outcome.context.store, {one.data for one in outcome.objects.values()}
+    ours = {info.key: readable(data) for info in store.list("") if (data := store.get(info.key)) not in files}
+    identity = [value.encode() for value in PATIENT.values()]
+    group, same = outcome.ledger.loc[["landing/glioma/scan.dcm", "landing/glioma/next scan.dcm"], "group"]
+
+    assert all(value in SCAN for value in identity)
+    assert [key for key, data in ours.items() if any(value in key.encode() + data for value in identity)] == []
+    assert group == same
+    assert re.fullmatch(r"g-[0-9a-f]{16}", group)
+    assert group.encode() in ours[f"snapshots/{outcome.result['snapshot_id']}/manifest.parquet"]
 
 
 def test_nothing_that_was_not_dropped_is_in_quarantine(outcome):

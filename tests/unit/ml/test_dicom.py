@@ -13,9 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from pydicom import dcmwrite
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+from pydicom.dataset import Dataset
 from pydicom.pixels.encoders.base import RLELosslessEncoder
 from pydicom.sequence import Sequence
 from pydicom.uid import (
@@ -23,7 +21,6 @@ from pydicom.uid import (
     MPEG2MPML,
     UID,
     BasicTextSRStorage,
-    CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EncapsulatedPDFStorage,
     ExplicitVRBigEndian,
@@ -40,6 +37,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from dicom_files import dicom, image, item, written
 from ml.config import ImageSettings
 from ml.dicom import decode_dicom, is_dicom
 from ml.images import RefusedImageError, inspect_image
@@ -57,60 +55,11 @@ def values(low: int, high: int, dtype: type, bands: int = 1) -> np.ndarray:
     return drawn.astype(dtype)
 
 
-def item(**elements: Any) -> Dataset:
-    dataset = Dataset()
-    for keyword, value in elements.items():
-        setattr(dataset, keyword, value)
-    return dataset
-
-
 def lookup(descriptor: list[int], entries: list[int] | bytes) -> Sequence:
     table = Dataset()
     table.add_new("LUTDescriptor", "US", descriptor)
     table.add_new("LUTData", "OW" if isinstance(entries, bytes) else "US", entries)
     return Sequence([table])
-
-
-def image(pixels: np.ndarray, **elements: Any) -> Dataset:
-    """The elements of an image; those given by keyword replace the usual ones, None leaves them out."""
-    colour = pixels.ndim == 3
-    usual = {
-        "SOPClassUID": CTImageStorage,
-        "SamplesPerPixel": 3 if colour else 1,
-        "PhotometricInterpretation": "RGB" if colour else "MONOCHROME2",
-        "Rows": pixels.shape[0],
-        "Columns": pixels.shape[1],
-        "BitsAllocated": pixels.itemsize * 8,
-        "BitsStored": pixels.itemsize * 8,
-        "HighBit": elements.get("BitsStored", pixels.itemsize * 8) - 1,
-        "PixelRepresentation": int(pixels.dtype.kind == "i"),
-    } | ({"PlanarConfiguration": 0} if colour else {})
-    return item(**{keyword: value for keyword, value in (usual | elements).items() if value is not None})
-
-
-def written(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID", CTImageStorage)
-    meta.MediaStorageSOPInstanceUID = "1.2.3"
-    meta.TransferSyntaxUID = syntax
-    dataset.file_meta, dataset.preamble = meta, bytes(128)
-    stream = io.BytesIO()
-    dcmwrite(stream, dataset, enforce_file_format=True)
-    return stream.getvalue()
-
-
-def dicom(
-    pixels: np.ndarray, syntax: str = ExplicitVRLittleEndian, frame: bytes | None = None, **elements: Any
-) -> bytes:
-    """A file of the pixels, or of an encoded frame in their place."""
-    dataset = image(pixels, **elements)
-    if frame is not None:
-        data = encapsulate([frame])
-    else:
-        data = pixels.astype(pixels.dtype.newbyteorder(">" if syntax == ExplicitVRBigEndian else "<")).tobytes()
-        data += bytes(len(data) % 2)
-    dataset.add_new("PixelData", "OB" if frame is not None or pixels.itemsize == 1 else "OW", data)
-    return written(dataset, syntax)
 
 
 def run_lengths(pixels: np.ndarray, **elements: Any) -> bytes:

@@ -176,6 +176,29 @@ def test_an_image_that_is_cut_short_is_refused(name, kept):
     assert refusal(data[: int(len(data) * kept)]).reason in {"truncated", "not_an_image"}
 
 
+@pytest.mark.parametrize("name", VARIED)
+def test_an_image_that_is_cut_after_its_mark_is_truncated_wherever_the_cut_is(name):
+    data = VARIED[name]
+    lengths = [*range(16, 200), *range(200, len(data) // 2, 29)]
+
+    assert {refusal(data[:length]).reason for length in lengths} == {"truncated"}
+
+
+@pytest.mark.parametrize(
+    ("data", "detail"),
+    [
+        pytest.param(WHOLE["PNG"][:33], "begins like PNG, but its header cannot be read", id="cut"),
+        pytest.param(b"\xff\xd8\xff" + bytes(99), "begins like JPEG, but its header cannot be read", id="a mark alone"),
+        pytest.param(cv2.imencode(".tiff", np.zeros((40, 48)))[1].tobytes(), "unknown pixel mode", id="float64"),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_told_with_its_format(data, detail):
+    error = refusal(data)
+
+    assert error.reason == "truncated"
+    assert detail in error.detail
+
+
 def damaged(data: bytes, generator: np.random.Generator) -> bytes:
     """A few bytes changed near an end, where headers are, or a piece cut out or doubled."""
     copy = bytearray(data)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.config import SplitSettings
-from ml.splits import SPLITS, assign_splits
+from ml.splits import EXCLUDED, SPLITS, assign_splits, count_by_split
 
 QUIET = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 SETTINGS = SplitSettings()
@@ -127,3 +127,25 @@ def test_excluded_images_hold_their_group_in_no_split():
     assert set(splits[:10]) == {"excluded"}
     assert len(set(splits[10:])) == 1
     assert set(splits[10:]) <= {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (None, {"a": [1, 0, 1], "b": [0, 1, 0], "c": [0, 0, 0]}),
+        (("b", "d", "a"), {"b": [0, 1, 0], "d": [0, 0, 0], "a": [1, 0, 1]}),
+    ],
+    ids=["every label", "these classes"],
+)
+def test_images_are_counted_by_class_and_split(classes, expected):
+    manifest = frame([(label, 0) for label in "abac"], ["train", "validation", "test", EXCLUDED])
+    counts = count_by_split(manifest["label"], manifest["split"], classes)
+
+    assert list(counts.columns) == list(SPLITS)
+    assert [(label, list(row)) for label, row in counts.iterrows()] == list(expected.items())
+
+
+def test_of_no_images_none_are_counted():
+    manifest = frame([])
+
+    assert count_by_split(manifest["label"], manifest["split"], ["a"]).to_numpy().tolist() == [[0, 0, 0]]

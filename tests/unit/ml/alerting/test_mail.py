@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from email import message_from_bytes, policy
 from html.parser import HTMLParser
 
@@ -114,3 +116,10 @@ def test_a_text_without_facts_links_and_remedy_has_no_gaps(make_alert):
 def test_only_what_is_critical_is_marked_as_important(sent):
     assert sent()["Importance"] == "high"
     assert sent(severity="warning")["Importance"] is None
+
+
+def test_alerting_imports_nothing_that_takes_long():
+    program = "import sys, ml.alerting; sys.exit(', '.join({'pandas', 'numpy', 'tensorflow'} & sys.modules.keys()))"
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert process.stderr.strip() == ""

@@ -175,6 +175,17 @@ def test_new_images_are_compared_with_the_parents(store, land, validated, put_im
 
 
 @slow
+def test_what_was_odd_at_ingest_is_on_the_page(store, land, validated):
+    land(a=6, b=6)
+    store.put("landing/labels.csv", b"key,label,age\n<none>.png,b,4\n")
+    snapshot_id, _ = validated()
+    notices = page(store, snapshot_id).partition("<section")[0]
+
+    assert "<p>labels.csv has columns that are not read: age</p>" in notices
+    assert "<p>labels.csv names 1 key(s) without an object: &lt;none&gt;.png</p>" in notices
+
+
+@slow
 def test_great_expectations_own_pages_lie_beside_the_page(store, land, validated):
     land(a=6, b=6)
     snapshot_id, _ = validated()
