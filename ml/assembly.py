@@ -111,12 +111,12 @@ def _quarantine(context: Context, rows: pd.DataFrame) -> None:
 
 def _count(ledger: pd.DataFrame, manifest: pd.DataFrame, arrived: int, parent: Snapshot | None) -> dict[str, Any]:
     overall = count_arrivals(ledger, manifest)
-    before = set(parent.manifest["image_id"]) if parent else set()
+    before = pd.Index(parent.manifest["image_id"] if parent else [], dtype="str")
     return {
         "seen": overall.objects,
         "arrived": arrived,
         "images": overall.images,
-        "added": len(set(manifest["image_id"]) - before),
+        "added": int((before.get_indexer(pd.Index(manifest["image_id"])) < 0).sum()),
         "duplicates": overall.duplicates,
         "excluded": overall.excluded,
         "quarantined": overall.refused,

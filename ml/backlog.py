@@ -20,7 +20,7 @@ from ml.arrivals import Arrival
 from ml.errors import NotFoundError
 from ml.images import RefusedImageError
 from ml.labels import LABEL_REASONS
-from ml.manifest import LEDGER, from_parquet, to_parquet
+from ml.manifest import LEDGER, encode, from_parquet
 from ml.storage import put_once
 
 if TYPE_CHECKING:
@@ -146,9 +146,8 @@ def read_chunk(store: Store, chunk: str) -> list[Arrival]:
 
 def write_rows(store: Store, chunk: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Store what became of a chunk, and return it; what another process stored before stands."""
-    frame = pa.Table.from_pylist(rows, schema=LEDGER.columns).to_pandas()
     key = layout.arrivals_key(chunk, "rows.parquet")
-    put_once(store, key, to_parquet(frame, LEDGER))
+    put_once(store, key, encode(pa.Table.from_pylist(rows, schema=LEDGER.columns), LEDGER))
     return from_parquet(store.get(key), LEDGER)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.csv import write_csv
 
 from ml.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ml.config import Settings
 
 __all__ = [
@@ -22,6 +25,7 @@ __all__ = [
     "TableSchema",
     "classes_of",
     "empty",
+    "encode",
     "from_parquet",
     "snapshot_digest",
     "to_arrow",
@@ -33,11 +37,16 @@ _TIME = pa.timestamp("us", tz="UTC")
 
 @dataclass(frozen=True)
 class TableSchema:
-    """A table's name, columns and key, declared once."""
+    """A table's name, columns and key, declared once; ``repeating`` columns have few different values."""
 
     name: str
     columns: pa.Schema
     key: tuple[str, ...]
+    repeating: tuple[str, ...]
+
+    def part(self, names: Sequence[str]) -> TableSchema:
+        """Some of the columns, the key among them."""
+        return replace(self, columns=pa.schema([self.columns.field(name) for name in names]))
 
 
 LEDGER = TableSchema(
@@ -71,6 +80,7 @@ LEDGER = TableSchema(
         ]
     ),
     ("source_key", "etag"),
+    ("label", "reason", "split", "excluded", "width", "height", "channels", "format", "snapshot", "release"),
 )
 
 MANIFEST = TableSchema(
@@ -99,6 +109,7 @@ MANIFEST = TableSchema(
         ]
     ),
     ("image_id",),
+    ("label", "split", "excluded", "width", "height", "channels", "format", "snapshot"),
 )
 
 
@@ -122,8 +133,14 @@ def to_parquet(frame: pd.DataFrame, schema: TableSchema) -> bytes:
     if set(frame.columns) != set(names):
         odd = sorted(set(frame.columns) ^ set(names))
         raise DataError(f"The {schema.name} has missing or unknown columns: {', '.join(odd)}.")
+    return encode(to_arrow(frame, schema), schema)
+
+
+def encode(table: pa.Table, schema: TableSchema) -> bytes:
+    """As :func:`to_parquet`, of a table that has the schema's columns and types already."""
     buffer = io.BytesIO()
-    pq.write_table(to_arrow(frame.sort_values(list(schema.key), kind="stable"), schema), buffer, compression="zstd")
+    # Looking for values that repeat where none do takes longer than all the rest, and the file gets no smaller.
+    pq.write_table(_sorted(table, schema), buffer, compression="zstd", use_dictionary=list(schema.repeating))
     return buffer.getvalue()
 
 
@@ -159,8 +176,14 @@ def from_parquet(data: bytes, schema: TableSchema) -> pd.DataFrame:
 def snapshot_digest(manifest: pd.DataFrame, ledger: pd.DataFrame) -> str:
     """SHA-256 (hexadecimal) of what a snapshot says, whenever it was made: its images and the objects seen."""
     digest = hashlib.sha256()
-    images = manifest.sort_values("image_id")[["image_id", "label", "group", "split", "excluded"]]
-    objects = ledger.sort_values(["source_key", "etag"])[["source_key", "etag", "label", "reason", "release"]]
-    for frame in (images, objects):
-        digest.update(frame.to_csv(index=False).encode())
+    images = MANIFEST.part(["image_id", "label", "group", "split", "excluded"])
+    objects = LEDGER.part(["source_key", "etag", "label", "reason", "release"])
+    for frame, schema in ((manifest, images), (ledger, objects)):
+        text = io.BytesIO()
+        write_csv(_sorted(to_arrow(frame[schema.columns.names], schema), schema), text)
+        digest.update(text.getbuffer())
     return digest.hexdigest()
+
+
+def _sorted(table: pa.Table, schema: TableSchema) -> pa.Table:
+    return table.sort_by([(name, "ascending") for name in schema.key])

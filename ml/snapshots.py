@@ -74,7 +74,7 @@ def place_images(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     images = _images(ledger)
     images[PLACE] = assign_groups(images, settings.duplicates)
     images["split"] = assign_splits(images, settings.split)
-    placed = ledger["pixel_id"].isin(images.index)
+    placed = images.index.get_indexer(pd.Index(ledger["pixel_id"])) >= 0
     values = images[PLACE].reindex(ledger["pixel_id"]).set_axis(ledger.index)
     return ledger.assign(**{name: values[name].where(placed, ledger[name]) for name in PLACE})
 

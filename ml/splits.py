@@ -39,7 +39,7 @@ def assign_splits(manifest: pd.DataFrame, settings: SplitSettings) -> pd.Series:
     """
     splits = manifest["split"].astype(object).where(manifest["split"].notna(), None)
     homes = _homes(manifest, splits)
-    splits = splits.where(splits.notna(), manifest["group"].map(homes))
+    splits = _filled(splits, manifest["group"], homes)
     counts = _count(manifest["label"], splits)
     shares = np.array([settings.train, settings.validation, settings.test])
     arriving = manifest[splits.isna()]
@@ -50,7 +50,14 @@ def assign_splits(manifest: pd.DataFrame, settings: SplitSettings) -> pd.Series:
             chosen = int(np.argmax((target - current) / shares))
             current[chosen] += images
             homes[str(group)] = SPLITS[chosen]
-    return splits.where(splits.notna(), manifest["group"].map(homes)).astype("str")
+    return _filled(splits, manifest["group"], homes).astype("str")
+
+
+def _filled(splits: pd.Series, groups: pd.Series, homes: dict[str, str]) -> pd.Series:
+    missing = splits.isna()
+    filled = splits.copy()
+    filled[missing] = groups[missing].map(homes)
+    return filled
 
 
 def _sizes(images: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -47,8 +47,8 @@ class FolderStore:
         return self.get_with_etag(key)[0]
 
     def get_with_etag(self, key: str) -> tuple[bytes, str]:
-        with _translated(key), self._located(key).open("rb") as file:
-            return file.read(), _etag(os.fstat(file.fileno()))
+        with _translated(key), self._located(key).open("rb", buffering=0) as file:
+            return file.readall(), _etag(os.fstat(file.fileno()))
 
     def put(self, key: str, data: bytes) -> str:
         return self._write(key, lambda temporary: temporary.write_bytes(data))
