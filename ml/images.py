@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ml.decoding import DAMAGED, QUIET_PILLOW, RefusedImageError, check_size, stretch
@@ -22,6 +23,8 @@ __all__ = ["InspectedImage", "RefusedImageError", "inspect_image"]
 #: Endings of stored files, and what TensorFlow decodes to Pillow's pixels (JPEG to a few grey levels).
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "TIFF": "tiff", "BMP": "bmp", "WEBP": "webp", "DICOM": "dcm"}
 PLAIN_MODES = {"JPEG": {"L", "RGB"}, "PNG": {"L", "RGB"}}
+#: Modes of JPEG files: what simplejpeg calls them, and their channels.
+JPEG_COLOURS = {"L": ("GRAY", 1), "RGB": ("RGB", 3)}
 EXIF_ORIENTATION = 0x0112
 #: Orientations other than upright, and where Pillow keeps what tells them, besides TIFF's own tags.
 TURNED = range(2, 9)
@@ -61,9 +64,9 @@ class InspectedImage:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """An image the right way up in mode L or RGB; ``plain`` where training can read the original."""
+    """An image the right way up, uint8 [H, W] or [H, W, 3]; ``plain`` where training can read the original."""
 
-    image: Image.Image
+    pixels: np.ndarray
     channels: int
     format: str
     plain: bool = False
@@ -78,7 +81,7 @@ def inspect_image(data: bytes, settings: ImageSettings) -> InspectedImage:
             too_many_pixels, too_small or truncated.
     """
     decoded = _decode(data, settings)
-    pixels, grey = _pixels(decoded.image)
+    pixels, grey = _colours(decoded.pixels)
     brightness, contrast = (float(value[0, 0]) for value in cv2.meanStdDev(grey))
     return InspectedImage(
         image_id=hashlib.sha256(data).hexdigest(),
@@ -92,7 +95,7 @@ def inspect_image(data: bytes, settings: ImageSettings) -> InspectedImage:
         brightness=brightness,
         contrast=contrast,
         sharpness=_sharpness(grey),
-        canonical_png=None if decoded.plain else _png(decoded.image),
+        canonical_png=None if decoded.plain else _png(decoded.pixels),
         patient=decoded.patient,
     )
 
@@ -104,10 +107,11 @@ def _decode(data: bytes, settings: ImageSettings) -> _Decoded:
         raise RefusedImageError("too_many_bytes", f"{len(data)} bytes, at most {settings.max_bytes}")
     if "DICOM" in settings.formats and is_dicom(data):
         shown = decode_dicom(data, settings)
-        return _Decoded(Image.fromarray(shown.pixels), shown.channels, "DICOM", patient=shown.patient)
+        return _Decoded(shown.pixels, shown.channels, "DICOM", patient=shown.patient)
     with QUIET_PILLOW:
         image = _open(data, settings)
-        return _load(image)
+        pixels = _flawless_jpeg(data, image)
+        return _load(image) if pixels is None else _Decoded(pixels, len(image.getbands()), "JPEG", plain=True)
 
 
 def _open(data: bytes, settings: ImageSettings) -> Image.Image:
@@ -149,6 +153,23 @@ def _check_frames(image: Image.Image) -> None:
         raise RefusedImageError("unsupported_form", f"{image.format} with several frames")
 
 
+def _flawless_jpeg(data: bytes, image: Image.Image) -> np.ndarray | None:
+    """What Pillow would decode, by the same library without the copies in between: half of its time.
+
+    None where that does not suit, or where the file has any flaw: then Pillow says what is to become of it.
+    """
+    if image.format != "JPEG" or image.mode not in JPEG_COLOURS or _orientation(image) in TURNED:
+        return None
+    colours, channels = JPEG_COLOURS[image.mode]
+    # The buffer keeps a file with two headers from getting more memory than was checked.
+    buffer = np.empty((image.height, image.width, channels), np.uint8)
+    try:
+        decoded: np.ndarray = simplejpeg.decode_jpeg(data, colours, buffer=buffer)
+    except ValueError:
+        return None
+    return decoded.squeeze(-1) if channels == 1 else decoded
+
+
 def _load(image: Image.Image) -> _Decoded:
     format_name = "JPEG" if image.format == "MPO" else str(image.format)
     channels = len(image.getbands())
@@ -159,7 +180,7 @@ def _load(image: Image.Image) -> _Decoded:
     except DAMAGED as error:
         raise RefusedImageError("truncated", str(error)) from error
     plain = image.mode in PLAIN_MODES.get(format_name, ()) and not turned
-    return _Decoded(_to_eight_bits(upright), channels, format_name, plain)
+    return _Decoded(np.asarray(_to_eight_bits(upright)), channels, format_name, plain)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -193,12 +214,11 @@ def _stretched(values: np.ndarray) -> np.ndarray:
     return stretch(np.nan_to_num(values, nan=low, posinf=high, neginf=low), low, high)
 
 
-def _pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
-    """RGB [H, W, 3] and grey [H, W] of an image of mode L or RGB."""
-    values = np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, -1)
-    if image.mode == "L":
-        return cv2.cvtColor(values, cv2.COLOR_GRAY2RGB), values[:, :, 0]
-    return values, cv2.cvtColor(values, cv2.COLOR_RGB2GRAY)
+def _colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """RGB [H, W, 3] and grey [H, W] of either."""
+    if pixels.ndim == 2:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), pixels
+    return pixels, cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
 
 
 def _pixel_id(pixels: np.ndarray) -> str:
@@ -225,7 +245,7 @@ def _sharpness(grey: np.ndarray) -> float:
     return float(cv2.norm(laplacian, cv2.NORM_L2SQR) / grey.size - mean**2)
 
 
-def _png(image: Image.Image) -> bytes:
+def _png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
+    Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()

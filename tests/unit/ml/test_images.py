@@ -4,6 +4,7 @@ import hashlib
 import io
 import resource
 import struct
+import warnings
 import zlib
 from contextlib import suppress
 
@@ -42,6 +43,10 @@ def turned(orientation: int) -> Image.Exif:
 def decode(data: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def pixel_id(pixels: np.ndarray) -> str:
+    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
 
 
 def png_claiming(width: int, height: int) -> bytes:
@@ -277,6 +282,57 @@ def test_a_jpeg_with_pictures_behind_it_is_its_first():
 
     assert (image.format, image.extension, image.canonical_png) == ("JPEG", "jpg", None)
     assert image.pixel_id == inspect_image(encode(decode(encode(RGB, "JPEG")), "PNG"), SETTINGS).pixel_id
+
+
+JPEG_KINDS = {
+    "plain": {},
+    "progressive": {"progressive": True},
+    "full colour": {"subsampling": 0},
+    "half colour": {"subsampling": 1},
+    "own code tables": {"optimize": True},
+    "restarts": {"restart_marker_blocks": 2},
+    "stored as RGB": {"keep_rgb": True},
+    "coarse": {"quality": 3},
+}
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(
+    kind=st.sampled_from(sorted(JPEG_KINDS)),
+    bands=st.sampled_from([1, 3]),
+    size=st.tuples(st.integers(32, 99), st.integers(32, 99)),
+    seed=st.integers(0, 99),
+)
+def test_a_jpeg_has_the_pixels_that_pillow_gives(kind, bands, size, seed):
+    smooth = Image.fromarray(noise(bands, seed, (9, 9))).resize(size)
+    options = {name: value for name, value in JPEG_KINDS[kind].items() if bands == 3 or name != "subsampling"}
+    data = encode(smooth, "JPEG", **options)
+
+    assert inspect_image(data, SETTINGS).pixel_id == pixel_id(decode(data))
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(kind=st.sampled_from(sorted(JPEG_KINDS)), seed=st.integers(0, 2**32))
+def test_a_damaged_jpeg_is_refused_where_pillow_refuses_it_and_else_has_its_pixels(kind, seed):
+    data = damaged(encode(RGB, "JPEG", **JPEG_KINDS[kind]), np.random.default_rng(seed))
+    with suppress(RefusedImageError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = inspect_image(data, SETTINGS)
+        expected = data if image.canonical_png is None else image.canonical_png
+        assert image.pixel_id == pixel_id(decode(expected))
+
+
+def test_a_jpeg_with_two_headers_gets_memory_for_the_one_that_was_checked():
+    data = encode(RGB, "JPEG")
+    start = data.index(b"\xff\xc0")
+    header = data[start : start + 2 + struct.unpack_from(">H", data, start + 2)[0]]
+    huge = header[:5] + struct.pack(">HH", 40_000, 40_000) + header[9:]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    for first, second in ((huge, header), (header, huge)):
+        two = data[:start] + first + second + data[start + len(header) :]
+        assert refusal(two).reason in {"truncated", "too_many_pixels"}
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 2**10  # KiB
 
 
 def test_inverted_inks_of_a_jpeg_are_read_as_they_were_meant():
