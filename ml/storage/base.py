@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ml.errors import AlreadyExistsError, InvalidKeyError
+from ml.threads import map_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,8 +33,8 @@ __all__ = [
 ]
 
 MAX_KEY_BYTES = 1024
-#: Of objects that are written together.
-BATCH_BYTES = 2**26
+#: Of objects that are written together; up to four such batches are in memory.
+BATCH_BYTES = 2**24
 #: Of Linux; None where there is no such call.
 SYNCFS = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 NO_NAMES = frozenset({"", ".", ".."})
@@ -166,17 +167,25 @@ def put_once(store: Store, key: str, data: bytes) -> None:
 
 
 def put_in_batches(store: Store, groups: Iterable[Mapping[str, bytes]]) -> None:
-    """Create objects whose keys say what they hold, in batches that bound the memory they take."""
+    """Create objects whose keys say what they hold, in batches that bound the memory they take.
+
+    The next groups are awaited while a batch is written.
+    """
+    for _ in map_ahead(store.put_all_once, _batches(groups), 1, "put"):
+        pass
+
+
+def _batches(groups: Iterable[Mapping[str, bytes]]) -> Iterator[dict[str, bytes]]:
     batch: dict[str, bytes] = {}
     waiting = 0
     for group in groups:
         batch |= group
         waiting += sum(map(len, group.values()))
         if waiting > BATCH_BYTES:
-            store.put_all_once(batch)
+            yield batch
             batch, waiting = {}, 0
     if batch:
-        store.put_all_once(batch)
+        yield batch
 
 
 @contextmanager
