@@ -220,6 +220,13 @@ def test_the_verdict_comes_first(results: tuple[CheckResult, ...], verdict: str)
     assert verdict in text_of(only(*results)).partition("Images by class")[0]
 
 
+def test_a_notice_is_not_called_nothing() -> None:
+    text = text_of(replace(only(TOLERATED), notices=("labels.csv names a.png more than once",)))
+
+    assert "labels.csv names a.png more than once" in text
+    assert "Ingest noticed what stands above; nothing else asks for attention." in text
+
+
 def test_the_outcomes_are_counted() -> None:
     assert "Met 1 Critical, not met 1 Warnings 1 Not measured 1" in text_of(SNAPSHOT)
 
