@@ -94,12 +94,14 @@ def settle_conflicts(ledger: pd.DataFrame) -> pd.DataFrame:
     """
     disputed = ledger["pixel_id"].notna() & (ledger["reason"].isna() | (ledger["reason"] == "label_conflict"))
     rows = ledger[disputed]
+    rows = rows[rows["pixel_id"].duplicated(keep=False)]
     labels = rows.groupby("pixel_id")["label"].nunique()
     released = rows[rows["release"].notna()].sort_values("release", kind="stable")
     right = released.drop_duplicates("pixel_id", keep="last").set_index("pixel_id")["label"]
     refused = rows["pixel_id"].isin(labels.index[labels > 1]) & (rows["label"] != rows["pixel_id"].map(right))
     reason = ledger["reason"].astype(object)
-    reason[disputed] = refused.map({True: "label_conflict", False: None})
+    reason[disputed] = None
+    reason[refused.index[refused]] = "label_conflict"
     return ledger.assign(reason=reason)
 
 
