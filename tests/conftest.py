@@ -1,4 +1,4 @@
-"""Servers on the loopback address that take alerts, for all tests."""
+"""Servers on the loopback address, for all tests."""
 
 from __future__ import annotations
 
@@ -131,3 +131,22 @@ def closed_port():
     """A port where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def moto_server():
+    """Moto's S3 server; a test that reaches it through boto3's usual places asks for ``s3_credentials`` too."""
+    from s3_servers import moto_server
+
+    with moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def s3_credentials():
+    """The S3 servers' keys in the environment."""
+    from s3_servers import use_credentials
+
+    with pytest.MonkeyPatch.context() as patch:
+        use_credentials(patch)
+        yield

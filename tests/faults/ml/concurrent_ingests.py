@@ -21,7 +21,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import great_expectations  # noqa: F401 - once, before the fork: it takes seconds
 
-INGESTS, IMAGES = 10, 4
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
@@ -44,9 +43,9 @@ def picture(seed: int) -> bytes:
     return stream.getvalue()
 
 
-def one_of_many(number: int, context: Context) -> None:
+def one_of_many(number: int, images: int, context: Context) -> None:
     """Bring some images, of which one is the same for all and one is junk, and ingest whatever is there by then."""
-    for index in range(IMAGES):
+    for index in range(images):
         context.store.put(f"landing/{'ab'[index % 2]}/{number}-{index}.png", picture(1000 * number + index))
     context.store.put(f"landing/a/{number}-same.png", picture(7))
     context.store.put(f"landing/b/{number}-junk.png", b"no image %d" % number)
@@ -59,18 +58,19 @@ def one_of_many(number: int, context: Context) -> None:
 
 
 def main() -> None:
-    """Arguments: the store's address, its endpoint, a folder for copies."""
-    context = context_of(*sys.argv[1:])
+    """Arguments: the store's address, its endpoint, a folder for copies; images of each class, ingests, images each."""
+    place, (first, ingests, images) = sys.argv[1:4], map(int, sys.argv[4:])
+    context = context_of(*place)
     for label in "ab":
-        for index in range(20):
+        for index in range(first):
             context.store.put(f"landing/{label}/first-{index}.png", picture(50_000 + 100 * (label == "b") + index))
     children = {}
-    for number in range(1, INGESTS + 1):
+    for number in range(1, ingests + 1):
         child = os.fork()
         if child == 0:
             status = 1
             try:
-                one_of_many(number, context_of(*sys.argv[1:]))
+                one_of_many(number, images, context_of(*place))
                 status = 0
             except BaseException:  # noqa: BLE001 - it must not leave this process
                 traceback.print_exc()

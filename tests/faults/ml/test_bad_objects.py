@@ -7,7 +7,6 @@ import io
 import json
 import re
 import struct
-import threading
 import zipfile
 import zlib
 from collections import Counter
@@ -15,14 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-import boto3
 import numpy as np
 import pandas as pd
 import pytest
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from PIL import Image
 from pydicom.uid import BasicTextSRStorage, DeflatedExplicitVRLittleEndian, JPEGLosslessSV1
-from werkzeug.serving import make_server
 
 from dicom_files import dicom, image, item, written
 from ml import layout
@@ -291,29 +287,20 @@ def in_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def in_bucket(tmp_path_factory):
-    application = DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", 0, application, threaded=False, request_handler=MotoRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "tests")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "tests")
-        address = f"http://127.0.0.1:{server.server_port}"
-        bucket = boto3.resource("s3", endpoint_url=address, region_name="us-east-1").create_bucket(Bucket="faults")
-        objects = [
-            *dropped(),
-            *unrepresentable(BUCKET_ONLY),
-            Dropped(f"landing/{LONG}", encode(noise(700), "PNG"), ACCEPTED),
-        ]
-        for one in objects:
-            bucket.put_object(Key=one.key, Body=one.data)
-        bucket.put_object(Key="landing/labels.csv", Body=LABELS_CSV)
-        bucket.put_object(Key="landing/glioma/folder marker/", Body=b"")
-        tmp = tmp_path_factory.mktemp("bucket")
-        settings = settings_for({"url": "s3://faults", "endpoint_url": address}, tmp)
-        yield take_in(Context(settings, open_store(settings.store)), objects)
-    server.shutdown()
-    server.server_close()
+def in_bucket(moto_server, s3_credentials, tmp_path_factory):
+    bucket = moto_server.bucket("faults")
+    objects = [
+        *dropped(),
+        *unrepresentable(BUCKET_ONLY),
+        Dropped(f"landing/{LONG}", encode(noise(700), "PNG"), ACCEPTED),
+    ]
+    for one in objects:
+        bucket.put_object(Key=one.key, Body=one.data)
+    bucket.put_object(Key="landing/labels.csv", Body=LABELS_CSV)
+    bucket.put_object(Key="landing/glioma/folder marker/", Body=b"")
+    tmp = tmp_path_factory.mktemp("bucket")
+    settings = settings_for({"url": "s3://faults", "endpoint_url": moto_server.endpoint}, tmp)
+    return take_in(Context(settings, open_store(settings.store)), objects)
 
 
 @pytest.fixture(scope="module", params=["in_folder", "in_bucket"])

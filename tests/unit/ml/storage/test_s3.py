@@ -30,7 +30,7 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def answering(endpoint):
+def answering(s3_credentials):
     """Opens a store whose server gives one answer to everything."""
     servers = []
 
@@ -118,7 +118,7 @@ def test_a_copy_that_is_cut_short_is_fetched_again(s3_store, tmp_path):
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_server_that_does_not_answer_is_named_soon(endpoint, path, call):
+def test_a_server_that_does_not_answer_is_named_soon(s3_credentials, path, call):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = f"http://127.0.0.1:{probe.getsockname()[1]}"
     store = open_store(StoreSettings(url="s3://bucket", endpoint_url=address, max_attempts=2))
@@ -130,20 +130,20 @@ def test_a_server_that_does_not_answer_is_named_soon(endpoint, path, call):
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_bucket_that_is_not_there_is_named(endpoint, path, call):
-    store = open_store(StoreSettings(url="s3://no-such-bucket", endpoint_url=endpoint))
+def test_a_bucket_that_is_not_there_is_named(moto_server, s3_credentials, path, call):
+    store = moto_server.store("s3://no-such-bucket")
 
     with pytest.raises(StoreError, match="no-such-bucket"):
         CALLS[call](store, path)
 
 
 @pytest.mark.parametrize("call", ["get", "list", "upload"])
-def test_without_credentials_the_variables_are_named(endpoint, path, call, monkeypatch):
+def test_without_credentials_the_variables_are_named(moto_server, s3_credentials, path, call, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    store = open_store(StoreSettings(url="s3://bucket/base", endpoint_url=endpoint))
+    store = moto_server.store("s3://bucket/base")
 
     with pytest.raises(StoreError, match=r"no credentials for s3://bucket/base\..* Remedy: Set AWS_ACCESS_KEY_ID"):
         CALLS[call](store, path)
