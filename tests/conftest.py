@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
 import threading
 from email import message_from_bytes, policy
@@ -83,6 +85,13 @@ class MailSink:
         self._controller.stop()
 
 
+def require_program(name):
+    """Skip what needs a program of the system that is not here; in CI, which installs them all, fail."""
+    if shutil.which(name) is None:
+        end = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        end(f"There is no {name}; .ci/run names the package that has it.")
+
+
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch):
     """What a test sends to this machine goes there."""
@@ -139,6 +148,17 @@ def moto_server():
     from s3_servers import moto_server
 
     with moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ceph_server():
+    """Ceph's S3 gateway, as ``moto_server``."""
+    from ceph_cluster import PROGRAMS, ceph_server
+
+    for name in PROGRAMS:
+        require_program(name)
+    with ceph_server() as server:
         yield server
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
+import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
@@ -17,15 +18,16 @@ from ml.storage import open_store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pytest
     from mypy_boto3_s3.service_resource import Bucket
 
     from ml.storage import Store
 
-__all__ = ["ACCESS_KEY", "SECRET_KEY", "S3Server", "moto_server", "use_credentials"]
+__all__ = ["ACCESS_KEY", "SECRET_KEY", "S3_SERVERS", "S3Server", "moto_server", "use_credentials"]
 
 #: What every server here takes; moto takes anything.
 ACCESS_KEY, SECRET_KEY = "tests-access", "tests-secret"
+#: The fixtures that start them.
+S3_SERVERS = ("moto_server", pytest.param("ceph_server", marks=pytest.mark.slow))
 
 
 @dataclass(frozen=True)

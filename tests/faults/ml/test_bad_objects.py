@@ -27,10 +27,13 @@ from ml.context import Context
 from ml.snapshots import Snapshot
 from ml.steps import ingest, publish_snapshot
 from ml.storage import open_store, read_json
+from s3_servers import S3_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from s3_servers import S3Server
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 CLASSES = ("glioma", "notumor")
@@ -273,9 +276,7 @@ def settings_for(store: dict[str, object], tmp: Path) -> Settings:
     )
 
 
-@pytest.fixture(scope="module")
-def in_folder(tmp_path_factory):
-    tmp = tmp_path_factory.mktemp("folder")
+def in_folder(tmp: Path) -> Outcome:
     objects = [*dropped(), *unrepresentable(FOLDER_ONLY)]
     for one in objects:
         path = tmp / "store" / one.key
@@ -286,9 +287,8 @@ def in_folder(tmp_path_factory):
     return take_in(Context(settings, open_store(settings.store)), objects)
 
 
-@pytest.fixture(scope="module")
-def in_bucket(moto_server, s3_credentials, tmp_path_factory):
-    bucket = moto_server.bucket("faults")
+def in_bucket(server: S3Server, tmp: Path) -> Outcome:
+    bucket = server.bucket("faults")
     objects = [
         *dropped(),
         *unrepresentable(BUCKET_ONLY),
@@ -298,14 +298,14 @@ def in_bucket(moto_server, s3_credentials, tmp_path_factory):
         bucket.put_object(Key=one.key, Body=one.data)
     bucket.put_object(Key="landing/labels.csv", Body=LABELS_CSV)
     bucket.put_object(Key="landing/glioma/folder marker/", Body=b"")
-    tmp = tmp_path_factory.mktemp("bucket")
-    settings = settings_for({"url": "s3://faults", "endpoint_url": moto_server.endpoint}, tmp)
+    settings = settings_for({"url": "s3://faults", "endpoint_url": server.endpoint}, tmp)
     return take_in(Context(settings, open_store(settings.store)), objects)
 
 
-@pytest.fixture(scope="module", params=["in_folder", "in_bucket"])
-def outcome(request) -> Outcome:
-    return request.getfixturevalue(request.param)
+@pytest.fixture(scope="module", params=["folder", *S3_SERVERS])
+def outcome(request, s3_credentials, tmp_path_factory) -> Outcome:
+    tmp = tmp_path_factory.mktemp(request.param)
+    return in_folder(tmp) if request.param == "folder" else in_bucket(request.getfixturevalue(request.param), tmp)
 
 
 def test_the_long_key_is_as_long_as_a_key_may_be():

@@ -7,25 +7,33 @@ import pytest
 
 from ml.config import StoreSettings
 from ml.storage import Store, open_store
+from s3_servers import S3_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from s3_servers import S3Server
+
 BUCKET = "quartet-tests"
 
 
+@pytest.fixture(scope="module", params=S3_SERVERS)
+def s3_server(request, s3_credentials) -> S3Server:
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture(scope="module")
-def bucket(moto_server):
+def bucket(s3_server):
     """The bucket itself, for what a store would not do."""
-    return moto_server.bucket(BUCKET)
+    return s3_server.bucket(BUCKET)
 
 
 @pytest.fixture
-def open_s3(moto_server, bucket, s3_credentials) -> Callable[..., Store]:
+def open_s3(s3_server, bucket) -> Callable[..., Store]:
     """Opens a store in the bucket, below a prefix."""
 
     def opened(prefix: str) -> Store:
-        return moto_server.store(f"s3://{bucket.name}/{prefix}")
+        return s3_server.store(f"s3://{bucket.name}/{prefix}")
 
     return opened
 
@@ -40,7 +48,10 @@ def s3_store(open_s3) -> Store:
     return open_s3(uuid.uuid4().hex)
 
 
-@pytest.fixture(params=["folder", "s3"])
-def store(request) -> Store:
+@pytest.fixture(params=["folder", *S3_SERVERS])
+def store(request, s3_credentials) -> Store:
     """A new, empty store of each kind."""
-    return request.getfixturevalue(f"{request.param}_store")
+    if request.param == "folder":
+        return request.getfixturevalue("folder_store")
+    server = request.getfixturevalue(request.param)
+    return server.store(f"s3://{server.bucket(BUCKET).name}/{uuid.uuid4().hex}")

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -106,6 +107,7 @@ def test_removing_what_has_not_changed_removes_it(store, source):
     assert list(store.list("")) == []
 
 
+@pytest.mark.parametrize("store", ["folder", "moto_server"], indirect=True)
 def test_removing_what_has_changed_leaves_it(store):
     etag = store.put("a/key", b"first")
     second = store.put("a/key", b"second")
@@ -123,6 +125,12 @@ def test_removing_what_is_gone_is_no_error(store):
     assert list(store.list("")) == []
 
 
-def test_these_stores_remove_under_a_condition_and_leave_nothing_behind_when_tried(store):
-    assert store.deletes_conditionally()
-    assert list(store.list("")) == []
+def test_trying_tells_whether_a_store_leaves_what_has_changed(store):
+    etag = store.put("a/key", b"first")
+    store.put("a/key", b"second")
+    with suppress(ConflictError):
+        store.delete_if_match("a/key", etag)
+    left = list(store.list(""))
+
+    assert store.deletes_conditionally() is bool(left)
+    assert list(store.list("")) == left

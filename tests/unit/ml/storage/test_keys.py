@@ -1,6 +1,7 @@
 """Keys that no store takes, and those that it takes from others."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -72,42 +73,44 @@ def test_a_folder_is_not_read_outside_its_objects(folder_store, tmp_path, method
     assert path.read_bytes() == b"data"
 
 
-def put_in_folder(request, key):
-    path = request.getfixturevalue("tmp_path") / "store" / key
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"data")
-    return request.getfixturevalue("folder_store")
-
-
-def put_in_bucket(request, key):
-    store = request.getfixturevalue("s3_store")
-    request.getfixturevalue("bucket").put_object(Key=f"{store.url.rsplit('/', 1)[1]}/{key}", Body=b"data")
-    return store
-
-
-@pytest.mark.parametrize(
-    ("put", "key"),
-    [
-        pytest.param(put_in_folder, "in/line\nfeed", id="folder, line feed"),
-        pytest.param(put_in_folder, "in/\udcff", id="folder, not UTF-8"),
-        pytest.param(put_in_bucket, "in/tab\tulator", id="bucket, tabulator"),
-        pytest.param(put_in_bucket, "in/../up", id="bucket, two dots"),
-        pytest.param(put_in_bucket, "in//slashes", id="bucket, two slashes"),
-        pytest.param(put_in_bucket, "in/folder/", id="bucket, slash last"),
-        pytest.param(put_in_bucket, "in/%2e%2e/q?a=b#c+ &", id="bucket, what addresses escape"),
-    ],
-)
-def test_what_others_wrote_under_an_odd_key_is_listed_read_and_removed(request, tmp_path, put, key):
-    store = put(request, key)
+def assert_listed_read_and_removed(store, key, tmp_path):
     (info,) = store.list("in/")
     store.download(info.key, tmp_path / "copy")
 
     assert info.key == key
     assert store.get_with_etag(info.key) == (b"data", info.etag)
-    assert store.head(info.key) == info
+    # Of the time of a change, a listing may tell a fraction of a second that the header has no room for.
+    assert replace(store.head(info.key), last_modified=info.last_modified) == info
     assert (tmp_path / "copy").read_bytes() == b"data"
     store.delete_if_match(info.key, info.etag)
     assert list(store.list("in/")) == []
+
+
+@pytest.mark.parametrize(
+    "key", [pytest.param("in/line\nfeed", id="line feed"), pytest.param("in/\udcff", id="not UTF-8")]
+)
+def test_what_others_copied_under_an_odd_key_is_listed_read_and_removed(folder_store, tmp_path, key):
+    path = tmp_path / "store" / key
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"data")
+
+    assert_listed_read_and_removed(folder_store, key, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param("in/tab\tulator", id="tabulator"),
+        pytest.param("in/../up", id="two dots"),
+        pytest.param("in//slashes", id="two slashes"),
+        pytest.param("in/folder/", id="slash last"),
+        pytest.param("in/%2e%2e/q?a=b#c+ &", id="what addresses escape"),
+    ],
+)
+def test_what_others_put_under_an_odd_key_is_listed_read_and_removed(s3_store, bucket, tmp_path, key):
+    bucket.put_object(Key=f"{s3_store.url.rsplit('/', 1)[1]}/{key}", Body=b"data")
+
+    assert_listed_read_and_removed(s3_store, key, tmp_path)
 
 
 def test_a_bucket_s_empty_folder_markers_are_not_listed(bucket, s3_store):

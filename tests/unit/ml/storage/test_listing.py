@@ -62,12 +62,3 @@ def test_every_object_may_be_removed_while_it_is_listed(filled):
         filled.delete(info.key)
 
     assert keys(filled, "") == []
-
-
-def test_a_listing_goes_over_many_pages(store, monkeypatch):
-    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "7")
-    many = [f"many/{number:03d}" for number in range(24)]
-    for key in many:
-        store.put(key, b"")
-
-    assert keys(store, "many/") == many

@@ -100,6 +100,22 @@ def test_the_empty_objects_that_show_folders_are_not_listed(open_s3, bucket):
     assert [info.key for info in open_s3("markers").list("")] == ["landing/glioma/1.png"]
 
 
+def test_a_listing_goes_over_many_pages(s3_store):
+    pages = []
+
+    def ask_for_seven(params, **_):
+        pages.append(params | {"MaxKeys": 7})
+        return pages[-1]
+
+    s3_store._client.meta.events.register("provide-client-params.s3.ListObjectsV2", ask_for_seven)
+    many = [f"many/{number:03d}" for number in range(24)]
+    for key in many:
+        s3_store.put(key, b"")
+
+    assert [info.key for info in s3_store.list("many/")] == many
+    assert len(pages) == 4
+
+
 def test_a_materialized_object_is_fetched_once(s3_store, tmp_path):
     s3_store.put("shard.npy", b"data")
     first = s3_store.materialize("shard.npy", tmp_path)
@@ -130,20 +146,20 @@ def test_a_server_that_does_not_answer_is_named_soon(s3_credentials, path, call)
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_bucket_that_is_not_there_is_named(moto_server, s3_credentials, path, call):
-    store = moto_server.store("s3://no-such-bucket")
+def test_a_bucket_that_is_not_there_is_named(s3_server, path, call):
+    store = s3_server.store("s3://no-such-bucket")
 
     with pytest.raises(StoreError, match="no-such-bucket"):
         CALLS[call](store, path)
 
 
 @pytest.mark.parametrize("call", ["get", "list", "upload"])
-def test_without_credentials_the_variables_are_named(moto_server, s3_credentials, path, call, monkeypatch):
+def test_without_credentials_the_variables_are_named(s3_server, path, call, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    store = moto_server.store("s3://bucket/base")
+    store = s3_server.store("s3://bucket/base")
 
     with pytest.raises(StoreError, match=r"no credentials for s3://bucket/base\..* Remedy: Set AWS_ACCESS_KEY_ID"):
         CALLS[call](store, path)
