@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ml.snapshots import Snapshot, latest_snapshot
+from s3_servers import S3_SERVERS
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = Path(__file__).with_name("concurrent_ingests.py")
@@ -20,11 +21,12 @@ FIRST, INGESTS, IMAGES = 20, 10, 4
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def store(moto_server, s3_credentials, tmp_path_factory):
-    """The store after ten ingests."""
-    url = f"s3://{moto_server.bucket('concurrent').name}/q"
-    arguments = [url, moto_server.endpoint, tmp_path_factory.mktemp("cache"), FIRST, INGESTS, IMAGES]
+@pytest.fixture(scope="module", params=S3_SERVERS)
+def history(request, s3_credentials, tmp_path_factory):
+    """The store after ten ingests, and the snapshots that they published."""
+    server = request.getfixturevalue(request.param)
+    url = f"s3://{server.bucket('concurrent').name}/q"
+    arguments = [url, server.endpoint, tmp_path_factory.mktemp("cache"), FIRST, INGESTS, IMAGES]
     process = subprocess.run(
         [sys.executable, PROGRAM, *map(str, arguments)],
         cwd=ROOT,
@@ -34,7 +36,12 @@ def store(moto_server, s3_credentials, tmp_path_factory):
         check=False,
     )
     assert process.returncode == 0, process.stderr[-5000:]
-    return moto_server.store(url)
+    return server.store(url), process.stdout.split()
+
+
+@pytest.fixture
+def store(history):
+    return history[0]
 
 
 def lineage(store):
@@ -64,11 +71,14 @@ def test_every_image_is_an_image_a_duplicate_or_in_quarantine(store):
     assert record["quarantined_by_reason"] == {"not_an_image": INGESTS}
 
 
-def test_there_is_one_line_of_snapshots_and_each_holds_its_parent(store):
+def test_there_is_one_line_of_snapshots_and_each_holds_its_parent(history):
+    store, published = history
     snapshots = list(lineage(store))
     numbers = [int(snapshot.snapshot_id.split("-")[0]) for snapshot in snapshots]
 
+    assert sorted(snapshot.snapshot_id for snapshot in snapshots) == sorted(published)
     assert numbers == list(range(len(snapshots), 0, -1))
+    assert len(numbers) > 1
     for child, parent in itertools.pairwise(snapshots):
         before = parent.manifest.set_index("image_id")["split"]
         assert child.manifest.set_index("image_id")["split"].reindex(before.index).to_dict() == before.to_dict()
