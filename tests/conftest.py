@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import threading
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
+from free_ports import free_ports
 
 
 class HttpSink:
@@ -65,8 +66,7 @@ class MailSink:
         from aiosmtpd.controller import Controller
 
         self.mails, self.envelopes, self.refused = [], [], set()
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        (self.port,) = free_ports(1)
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port, **options)
         self._controller.start()
 
@@ -138,8 +138,7 @@ def mail_sink(start_mail_sink):
 @pytest.fixture
 def closed_port():
     """A port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from free_ports import free_ports
 from ml.phantom import draw_phantoms
 
 pytestmark = pytest.mark.slow
@@ -21,10 +21,7 @@ QUARTET = Path(sys.executable).with_name("quartet")
 @pytest.fixture(scope="module")
 def environ(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    grpc_port, rest_port = (probe.getsockname()[1] for probe in probes)
-    for probe in probes:
-        probe.close()
+    grpc_port, rest_port = free_ports(2)
     settings = {
         "model_name": "tiny",
         "store": {"url": str(folder / "store"), "cache_dir": str(folder / "cache")},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ import numpy as np
 import pytest
 import requests
 import tensorflow as tf
+
+from free_ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,12 +105,6 @@ def make_image(seed: int, size: int = 16) -> bytes:
     return bytes(tf.io.encode_png(pixels).numpy())
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class ServerProcess:
     """A server as a process of its own."""
@@ -169,7 +164,7 @@ class Launcher:
     started: list[ServerProcess] = field(default_factory=list)
 
     def server(self, base: Path, *flags: str, name: str = "m") -> ServerProcess:
-        ports = free_port(), free_port()
+        ports = free_ports(2)
         command = ["serving.server", f"--model_name={name}", f"--model_base_path={base}"]
         command += [f"--port={ports[0]}", f"--rest_api_port={ports[1]}", "--file_system_poll_wait_seconds=0.1", *flags]
         return self.module(command, *ports, name)
@@ -226,7 +221,7 @@ def several() -> Callable[[Path, int], Path]:
 
 @pytest.fixture
 def port() -> Callable[[], int]:
-    return free_port
+    return lambda: free_ports(1)[0]
 
 
 @dataclass(frozen=True)
@@ -251,7 +246,8 @@ def _run_local(models: Path, name: str) -> Iterator[LocalServer]:
     from serving.server.options import ServerOptions
     from serving.server.process import ModelServer
 
-    options = ServerOptions(name, models / name, grpc_port=free_port(), rest_port=free_port(), poll_seconds=0.05)
+    grpc_port, rest_port = free_ports(2)
+    options = ServerOptions(name, models / name, grpc_port=grpc_port, rest_port=rest_port, poll_seconds=0.05)
     server = ModelServer(options)
     server.start()
     deadline = time.monotonic() + START_SECONDS

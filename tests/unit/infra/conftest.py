@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from free_ports import free_ports
 from infra.local.layout import Layout, Ports
 from infra.local.processes import Component, stop
 
@@ -16,20 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-
-
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    layout = Layout(tmp_path, Ports(*_free_ports(3)))
+    layout = Layout(tmp_path, Ports(*free_ports(3)))
     layout.make_folders()
     (tmp_path / "quartet.yaml").write_text("model_name: tiny\n")
     return layout

@@ -1,6 +1,5 @@
 """What is special about a store behind the S3 API."""
 
-import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -134,9 +133,8 @@ def test_a_copy_that_is_cut_short_is_fetched_again(s3_store, tmp_path):
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_server_that_does_not_answer_is_named_soon(s3_credentials, path, call):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+def test_a_server_that_does_not_answer_is_named_soon(s3_credentials, closed_port, path, call):
+    address = f"http://127.0.0.1:{closed_port}"
     store = open_store(StoreSettings(url="s3://bucket", endpoint_url=address, max_attempts=2))
     started = time.monotonic()
 
