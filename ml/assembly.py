@@ -113,12 +113,13 @@ def _quarantine(context: Context, rows: pd.DataFrame) -> None:
 
 def _count(ledger: pd.DataFrame, manifest: pd.DataFrame, arrived: int, parent: Snapshot | None) -> dict[str, Any]:
     overall = count_arrivals(ledger, manifest)
-    before = pd.Index(parent.manifest["image_id"] if parent else [], dtype="str")
+    accepted = parent.ledger[parent.ledger["reason"].isna()] if parent else ledger.iloc[:0]
+    before = pd.Index(accepted["pixel_id"].unique())
     return {
         "seen": overall.objects,
         "arrived": arrived,
         "images": overall.images,
-        "added": int((before.get_indexer(pd.Index(manifest["image_id"])) < 0).sum()),
+        "added": int((before.get_indexer(pd.Index(manifest["pixel_id"])) < 0).sum()),
         "duplicates": overall.duplicates,
         "excluded": overall.excluded,
         "quarantined": overall.refused,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -57,20 +56,12 @@ class Seen:
     """Which objects the ledger knows, by key and etag: some 100 bytes each, so that millions fit into memory."""
 
     def __init__(self, ledger: pd.DataFrame) -> None:
-        settled = ledger["release"].notna()
         unlabelled = ledger["reason"].isin(LABEL_REASONS)
-        labels = ledger["label"].where(ledger["pixel_id"].notna() | unlabelled)
-        names = zip(ledger["source_key"], ledger["etag"], strict=True)
-        states = zip(settled, unlabelled, labels, strict=True)
+        labels = ledger["label"].where(ledger["pixel_id"].notna()).mask(unlabelled, "").mask(ledger["release"].notna())
+        one_each = {label: label for label in labels.dropna().unique()}
         self._labels: dict[bytes, str | None] = {
-            _identity(key, etag): None
-            if released
-            else ""
-            if bare
-            else sys.intern(label)
-            if isinstance(label, str)
-            else None
-            for (key, etag), (released, bare, label) in zip(names, states, strict=True)
+            _identity(key, etag): one_each.get(label)
+            for key, etag, label in zip(ledger["source_key"], ledger["etag"], labels, strict=True)
         }
 
     def is_new(self, info: ObjectInfo, label: str | None) -> bool:

@@ -84,11 +84,12 @@ def count_by_split(labels: pd.Series, splits: pd.Series, classes: Sequence[str] 
 
 
 def _homes(manifest: pd.DataFrame, splits: pd.Series) -> dict[str, str]:
-    known = pd.DataFrame({"group": manifest["group"], "split": splits})[splits.isin(SPLITS)].drop_duplicates()
-    twice = known["group"][known["group"].duplicated()]
-    if len(twice):
-        raise ValueError(f"group {twice.iloc[0]} lies in more than one split")
-    return dict(zip(known["group"], known["split"], strict=True))
+    held = splits.isin(SPLITS)
+    homes: dict[str, str] = {}
+    for group, split in zip(manifest["group"][held], splits[held], strict=True):
+        if homes.setdefault(group, split) != split:
+            raise ValueError(f"group {group} lies in more than one split")
+    return homes
 
 
 def _count(labels: pd.Series, splits: pd.Series) -> dict[str, np.ndarray]:

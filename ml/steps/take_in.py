@@ -17,15 +17,17 @@ from ml.threads import map_ahead
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ml.arrivals import Arrival
+    from ml.arrivals import Arrival, Taken
     from ml.context import Context
 
 __all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
-#: Threads that wait for the store and decode: memory holds three images for each, whatever the size of the chunk.
+#: Threads that wait for the store and decode, and how much each of them is handed at once: memory holds three times
+#: that for each, or three images that are larger, whatever the size of the chunk.
 WORKERS = 8
+GROUP_BYTES = 2**17
 
 
 def run(context: Context, ingest_id: str, chunk: str) -> dict[str, Any]:
@@ -62,11 +64,30 @@ def _take(context: Context, ingest_id: str, arrivals: list[Arrival]) -> list[dic
     pseudonyms = Pseudonyms.of(context.store)
     rows = []
 
+    def take(group: list[Arrival]) -> list[Taken | None]:
+        return [take_object(context, one, pseudonyms, now) for one in group]
+
     def objects() -> Iterator[dict[str, bytes]]:
-        for taken in map_ahead(lambda one: take_object(context, one, pseudonyms, now), arrivals, WORKERS, "ingest"):
-            if taken is not None:
-                rows.append(taken.row)
-                yield taken.objects
+        for group in map_ahead(take, _groups(arrivals), WORKERS, "ingest"):
+            for taken in group:
+                if taken is not None:
+                    rows.append(taken.row)
+                    yield taken.objects
 
     put_in_batches(context.store, objects())
     return rows
+
+
+def _groups(arrivals: list[Arrival]) -> Iterator[list[Arrival]]:
+    """Small objects together: a thread is handed one after the other in a tenth of the time that reading one takes."""
+    longest = max(1, len(arrivals) // (4 * WORKERS))  # of few objects every thread gets some
+    group: list[Arrival] = []
+    waiting = 0
+    for one in arrivals:
+        group.append(one)
+        waiting += one.bytes
+        if waiting >= GROUP_BYTES or len(group) == longest:
+            yield group
+            group, waiting = [], 0
+    if group:
+        yield group

@@ -8,8 +8,7 @@ import os
 import re
 import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ml.errors import AlreadyExistsError, InvalidKeyError
 from ml.threads import map_ahead
@@ -41,8 +40,7 @@ NO_NAMES = frozenset({"", ".", ".."})
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-@dataclass(frozen=True)
-class ObjectInfo:
+class ObjectInfo(NamedTuple):
     """An object as a listing shows it; ``size`` in bytes, ``last_modified`` in UTC."""
 
     key: str

@@ -219,23 +219,22 @@ class FolderStore:
     def _walk(self, folder: Path, base: str, prefix: str) -> Iterator[ObjectInfo]:
         for name, entry in _children(folder):
             key = base + name
-            if name == f"{PRIVATE}/" and not base:
-                continue
             if name.endswith("/"):
-                if key.startswith(prefix) or prefix.startswith(key):
+                if (key.startswith(prefix) or prefix.startswith(key)) and key != f"{PRIVATE}/":
                     yield from self._walk(Path(entry.path), key, prefix)
-            elif key.startswith(prefix) and entry.is_file(follow_symlinks=False):
+            elif key.startswith(prefix):
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:  # gone since the folder was read
                     continue
-                yield _info(key, status)
+                if stat.S_ISREG(status.st_mode):
+                    yield _info(key, status)
 
 
 def _children(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
     """What a folder holds, in S3's order of whole keys: a folder sorts as its name with the slash."""
     with suppress(NotFoundError), _translated(str(folder)), os.scandir(folder) as entries:
-        named = ((entry.name + "/" * entry.is_dir(follow_symlinks=False), entry) for entry in entries)
+        named = [(entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name, entry) for entry in entries]
         return sorted(named, key=lambda child: child[0].encode("utf-8", "surrogateescape"))
     return []
 
