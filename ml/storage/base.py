@@ -209,14 +209,9 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def sync_all(folder: Path) -> None:
-    """Flush whatever was written to the file system that holds a folder, to which files and folders it may be."""
+def sync_all(descriptor: int) -> None:
+    """Flush whatever was written to the file system of an open file, to which files and folders it may be."""
     if SYNCFS is None:
         os.sync()
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        if SYNCFS(descriptor):
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(folder))
-    finally:
-        os.close(descriptor)
+    elif SYNCFS(descriptor):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

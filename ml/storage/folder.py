@@ -67,22 +67,19 @@ class FolderStore:
 
     def put_all_once(self, objects: Mapping[str, bytes]) -> None:
         # One flush for all takes little longer than one for each. No object has its name before its bytes are on disk.
-        missing = [(key, data) for key, data in objects.items() if not self._new_path(key).is_file()]
-        batch = self._private / f"{uuid.uuid4().hex}.tmp"
-        try:
-            batch.mkdir(parents=True)
-            for number, (key, data) in enumerate(missing):
+        paths = {key: self._new_path(key) for key in objects}
+        missing = {key: str(number) for number, (key, path) in enumerate(paths.items()) if not path.is_file()}
+        with self._batch() as batch:
+            for key, name in missing.items():
                 with self._writing(key):
-                    (batch / str(number)).write_bytes(data)
+                    _write(batch, name, objects[key])
             with self._writing(PRIVATE):
                 sync_all(batch)
-            for number, (key, _) in enumerate(missing):
+            for key, name in missing.items():
                 with self._writing(key):
-                    _rename(batch / str(number), self._root / key)
+                    _rename(batch, name, paths[key])
             with self._writing(PRIVATE):
-                sync_all(self._root)
-        finally:
-            shutil.rmtree(batch, ignore_errors=True)
+                sync_all(batch)
 
     def put_if_match(self, key: str, data: bytes, etag: str) -> str:
         def replace_if_unchanged(temporary: Path, path: Path) -> None:
@@ -194,6 +191,19 @@ class FolderStore:
                 f"{self.uri(key)} cannot be written: {error}.", "Check the disk and its rights."
             ) from error
 
+    @contextmanager
+    def _batch(self) -> Iterator[int]:
+        """A folder for what is being written, as a descriptor: names in it are found without the path above it."""
+        folder = self._private / f"{uuid.uuid4().hex}.tmp"
+        with self._writing(PRIVATE):
+            folder.mkdir(parents=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+            shutil.rmtree(folder)
+
     def _clash(self, key: str) -> StoreError:
         return StoreError(
             f"{self.uri(key)} cannot be written: part of its path is an object, or it is a folder.",
@@ -247,12 +257,18 @@ def _info(key: str, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, status.st_size, _etag(status), datetime.fromtimestamp(status.st_mtime, UTC))
 
 
-def _rename(source: Path, target: Path) -> None:
+def _write(folder: int, name: str, data: bytes) -> None:
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=folder)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
+def _rename(folder: int, name: str, target: Path) -> None:
     try:
-        source.rename(target)
+        os.rename(name, target, src_dir_fd=folder)
     except FileNotFoundError:
         target.parent.mkdir(parents=True, exist_ok=True)
-        source.rename(target)
+        os.rename(name, target, src_dir_fd=folder)
 
 
 def _missing(key: str) -> NotFoundError:
