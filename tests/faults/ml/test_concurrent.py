@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ml.snapshots import Snapshot, latest_snapshot
+from programs import run_program
 from s3_servers import S3_SERVERS
 
-ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = Path(__file__).with_name("concurrent_ingests.py")
 #: Images of each of the two classes before the ingests, ingests at once, images that each of them brings.
 FIRST, INGESTS, IMAGES = 20, 10, 4
@@ -26,17 +23,8 @@ def history(request, s3_credentials, tmp_path_factory):
     """The store after ten ingests, and the snapshots that they published."""
     server = request.getfixturevalue(request.param)
     url = f"s3://{server.bucket('concurrent').name}/q"
-    arguments = [url, server.endpoint, tmp_path_factory.mktemp("cache"), FIRST, INGESTS, IMAGES]
-    process = subprocess.run(
-        [sys.executable, PROGRAM, *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr[-5000:]
-    return server.store(url), process.stdout.split()
+    printed = run_program(PROGRAM, url, server.endpoint, tmp_path_factory.mktemp("cache"), FIRST, INGESTS, IMAGES)
+    return server.store(url), printed.split()
 
 
 @pytest.fixture

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[3]
+from programs import run_program
+
 PROGRAM = Path(__file__).with_name("killed_ingest.py")
 POINTS = 40
 
@@ -53,17 +51,8 @@ def report(tmp_path_factory):
         | {"a/0.png": picture(300), "b/again.png": picture(1), "b/junk.png": b"no image", "b/empty.png": b""}
         | {"labels.csv": b"key,label,group\nb/new.png,b,p1\n", "b/new.png": picture(400)},
     )
-    arguments = [tmp / "base", tmp / "work", POINTS, tmp / "more"]
-    process = subprocess.run(
-        [sys.executable, PROGRAM, *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    return json.loads(process.stdout.splitlines()[-1])
+    printed = run_program(PROGRAM, tmp / "base", tmp / "work", POINTS, tmp / "more")
+    return json.loads(printed.splitlines()[-1])
 
 
 @pytest.mark.parametrize(("ingest", "number"), [("first", "000001-"), ("second", "000002-")])
