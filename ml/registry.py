@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ml.candidates import Candidate
     from ml.config import Settings
@@ -142,9 +144,26 @@ def _client(tracking_uri: str) -> Any:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from mlflow.tracking import MlflowClient
 
-    if tracking_uri.startswith("sqlite:///"):
-        Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    def connect() -> Any:
+        return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+    if not tracking_uri.startswith("sqlite:///"):
+        return connect()
+    with _alone_with(Path(tracking_uri.removeprefix("sqlite:///"))):
+        client = connect()
+        # MLflow makes and migrates its tables when it is first asked; two processes that do so at once break them.
+        client.search_experiments(max_results=1)
+        client.search_registered_models(max_results=1)
+    return client
+
+
+@contextmanager
+def _alone_with(database: Path) -> Iterator[None]:
+    """One process at a time."""
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f"{database.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _artifacts(settings: Settings) -> str:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -94,3 +97,37 @@ def test_tasks_that_begin_at_once_share_an_experiment(settings):
 
     tracked = {registry.start_run(f"run-{index}", "vgg16", {}) for index, registry in enumerate(registries)}
     assert len(tracked) == 4
+
+
+OPEN = """
+import sys, time, warnings
+from pathlib import Path
+
+warnings.simplefilter("ignore")
+import mlflow.tracking
+from ml.config import Settings
+from ml.registry import Registry
+
+folder = Path(sys.argv[1])
+(folder / f"ready-{sys.argv[2]}").touch()
+while not (folder / "go").exists():
+    time.sleep(0.001)
+print(Registry(Settings.model_validate({"tracking_uri": f"sqlite:///{folder}/new/mlflow.db"})).champion())
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_begin_at_once_make_one_database(tmp_path):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, tmp_path, str(number)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for number in range(3)
+    ]
+    while len(list(tmp_path.glob("ready-*"))) < len(processes) and all(one.poll() is None for one in processes):
+        time.sleep(0.01)
+    (tmp_path / "go").touch()
+    outcomes = [process.communicate() for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0, 0], outcomes
+    assert {printed.strip() for printed, _ in outcomes} == {b"None"}
