@@ -53,7 +53,13 @@ CHUNK = pa.schema(
 
 
 class Seen:
-    """Which objects the ledger knows, by key and etag: some 100 bytes each, so that millions fit into memory."""
+    """Which objects the ledger knows, by key and etag: some 100 bytes each, so that millions fit into memory.
+
+    Args:
+        ledger: with at least the columns of :attr:`COLUMNS`.
+    """
+
+    COLUMNS = ("source_key", "etag", "label", "reason", "pixel_id", "release")
 
     def __init__(self, ledger: pd.DataFrame) -> None:
         unlabelled = ledger["reason"].isin(LABEL_REASONS)

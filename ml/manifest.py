@@ -158,19 +158,20 @@ def to_arrow(frame: pd.DataFrame, schema: TableSchema) -> pa.Table:
         raise DataError(f"The {schema.name} does not fit its schema: {error}") from error
 
 
-def from_parquet(data: bytes, schema: TableSchema) -> pd.DataFrame:
-    """Decode a table.
+def from_parquet(data: bytes, schema: TableSchema, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Decode a table, or some of its columns.
 
     Raises:
         DataError: the columns are not the schema's.
     """
-    table = pq.read_table(io.BytesIO(data))
-    if table.schema.names != schema.columns.names:
+    file = pq.ParquetFile(io.BytesIO(data))
+    if file.schema_arrow.names != schema.columns.names:
         raise DataError(
-            f"The stored {schema.name} has the columns {', '.join(table.schema.names)}.",
+            f"The stored {schema.name} has the columns {', '.join(file.schema_arrow.names)}.",
             "It was written by another version of Quartet.",
         )
-    return pd.DataFrame(table.cast(schema.columns).to_pandas())
+    names = schema.columns.names if columns is None else list(columns)
+    return pd.DataFrame(file.read(names).cast(schema.part(names).columns).to_pandas())
 
 
 def snapshot_digest(manifest: pd.DataFrame, ledger: pd.DataFrame) -> str:

@@ -16,6 +16,8 @@ from ml.splits import assign_splits
 from ml.storage import dump_json, put_once, read_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ml.config import Settings
     from ml.storage import Store
 
@@ -58,7 +60,12 @@ class Snapshot:
     @cached_property
     def ledger(self) -> pd.DataFrame:
         """Every object seen, with the columns of :data:`ml.manifest.LEDGER`."""
-        return from_parquet(self._store.get(layout.snapshot_key(self.snapshot_id, "ledger.parquet")), LEDGER)
+        return self.ledger_columns(LEDGER.columns.names)
+
+    def ledger_columns(self, names: Sequence[str]) -> pd.DataFrame:
+        """Some columns of the ledger, without the memory that the others take."""
+        key = layout.snapshot_key(self.snapshot_id, "ledger.parquet")
+        return from_parquet(self._store.get(key), LEDGER, names)
 
 
 def place_images(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
@@ -112,8 +119,12 @@ def write_snapshot(
     manifest = manifest.assign(snapshot=manifest["snapshot"].replace("", snapshot_id))
     ledger = ledger.assign(snapshot=ledger["snapshot"].replace("", snapshot_id))
     # What stands under the id already says the same; its record comes last, as a sign that the others are there.
-    put_once(store, layout.snapshot_key(snapshot_id, "ledger.parquet"), to_parquet(ledger, LEDGER))
-    put_once(store, layout.snapshot_key(snapshot_id, "manifest.parquet"), to_parquet(manifest, MANIFEST))
+    store.put_all_once(
+        {
+            layout.snapshot_key(snapshot_id, "ledger.parquet"): to_parquet(ledger, LEDGER),
+            layout.snapshot_key(snapshot_id, "manifest.parquet"): to_parquet(manifest, MANIFEST),
+        }
+    )
     record = {"snapshot_id": snapshot_id, "parent": parent.snapshot_id if parent else None, **counts}
     put_once(store, layout.snapshot_key(snapshot_id, "snapshot.json"), dump_json(record))
     return snapshot_id

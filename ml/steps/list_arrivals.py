@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    import pandas as pd
+
     from ml.context import Context
-    from ml.snapshots import Snapshot
     from ml.storage import ObjectInfo
 
 __all__ = ["run"]
@@ -51,17 +52,18 @@ def run(context: Context, ingest_id: str, now: datetime) -> list[str]:
     """
     _check_deletes(context)
     parent = latest_snapshot(context.store)
+    ledger = parent.ledger_columns(Seen.COLUMNS) if parent else empty(LEDGER)
     file = _labels(context)
     listing = _Listing(context, file)
     labeller, pseudonyms = Labeller(context.settings, file), Pseudonyms.of(context.store)
     releases = pending_releases(context.store, parent.record["releases"] if parent else [])
     arrivals = chain(
-        arriving(listing, Seen(parent.ledger if parent else empty(LEDGER)), labeller, pseudonyms),
+        arriving(listing, Seen(ledger), labeller, pseudonyms),
         released_arrivals(releases, labeller),  # last: of two rows for an object the later one counts
     )
     pieces = chunks(arrivals, context.settings.landing.chunk_size)
     names = [write_chunk(context.store, chunk, context.settings.images) for chunk in islice(pieces, MAX_CHUNKS)]
-    notes = [*file.notes, *listing.notes(parent, next(pieces, None) is not None)]
+    notes = [*file.notes, *listing.notes(ledger, next(pieces, None) is not None)]
     if parent is None and not names:
         raise DataError(
             f"The landing zone {context.store.uri(layout.LANDING)} is empty.",
@@ -109,13 +111,13 @@ class _Listing:
             self._unmet.discard(info.key.removeprefix(layout.LANDING))
             yield info
 
-    def notes(self, parent: Snapshot | None, cut: bool) -> list[str]:
+    def notes(self, ledger: pd.DataFrame, cut: bool) -> list[str]:
         """What is odd about the listing, in sentences."""
         if cut:
             size = self._context.settings.landing.chunk_size
             return [f"more than {MAX_CHUNKS * size} objects are new; the others wait for the next ingest"]
-        if parent is not None:
-            self._unmet -= set(parent.ledger["source_key"].str.removeprefix(layout.LANDING))
+        if self._unmet:
+            self._unmet -= set(ledger["source_key"].str.removeprefix(layout.LANDING))
         if not self._unmet:
             return []
         few = ", ".join(sorted(self._unmet)[:5])
