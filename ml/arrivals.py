@@ -104,7 +104,9 @@ def take_object(context: Context, arrival: Arrival, pseudonyms: Pseudonyms, now:
         _check_key_and_label(arrival)
         image = inspect_image(data, context.settings.images)
     except RefusedImageError as refusal:
-        return Taken(row | _refused(refusal, data), _quarantined(arrival.source_key, data, refusal, now))
+        sha256 = hashlib.sha256(data).hexdigest()
+        objects = _quarantined(arrival.source_key, sha256, data, refusal, now)
+        return Taken(row | {"reason": refusal.reason, "image_id": sha256}, objects)
     if image.patient is not None and arrival.explicit_group is None:
         row["explicit_group"] = pseudonyms.name(image.patient)
     # Training reads the last of them: the canonical PNG where there is one.
@@ -126,7 +128,7 @@ def quarantine_conflict(store: Store, row: Mapping[Any, Any]) -> dict[str, bytes
     ending = row["uri"].rsplit("/", 1)[1].split(".")[1]
     data = store.get(layout.image_key(row["image_id"], ending))
     refusal = RefusedImageError("label_conflict", f"these pixels came as '{row['label']}' and under another label")
-    return _quarantined(row["source_key"], data, refusal, row["ingested_at"])
+    return _quarantined(row["source_key"], row["image_id"], data, refusal, row["ingested_at"])
 
 
 def _check_key_and_label(arrival: Arrival) -> None:
@@ -150,12 +152,9 @@ def _stored(image: InspectedImage, data: bytes) -> dict[str, bytes]:
     return objects
 
 
-def _refused(refusal: RefusedImageError, data: bytes) -> dict[str, Any]:
-    return {"reason": refusal.reason, "image_id": hashlib.sha256(data).hexdigest()}
-
-
-def _quarantined(source_key: str, data: bytes, refusal: RefusedImageError, now: datetime) -> dict[str, bytes]:
-    sha256 = hashlib.sha256(data).hexdigest()
+def _quarantined(
+    source_key: str, sha256: str, data: bytes, refusal: RefusedImageError, now: datetime
+) -> dict[str, bytes]:
     object_key, record_key = layout.quarantine_keys(refusal.reason, sha256, source_key)
     return {object_key: data, record_key: _record(source_key, sha256, refusal, now)}
 
