@@ -147,7 +147,7 @@ def publish_snapshot(store: Store, snapshot_id: str) -> None:
     Raises:
         OvertakenError: another snapshot was published since this one was begun.
     """
-    parent = read_json(store, layout.snapshot_key(snapshot_id, "snapshot.json"))["parent"]
+    parent = Snapshot(store, snapshot_id).record["parent"]
     pointer = dump_json({"snapshot_id": snapshot_id})
     current, etag = _pointer(store)
     if current == snapshot_id:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ml import layout
 from ml.assembly import rebase
 from ml.errors import OvertakenError
 from ml.snapshots import Snapshot, latest_snapshot, publish_snapshot
 from ml.steps import describe, validate
-from ml.storage import read_json
 
 if TYPE_CHECKING:
     from ml.context import Context
@@ -50,6 +48,6 @@ def run(context: Context, snapshot_id: str) -> dict[str, Any]:
             validate.run(context, snapshot_id)
         else:
             break
-    record = read_json(context.store, layout.snapshot_key(snapshot_id, "snapshot.json"))
+    record = Snapshot(context.store, snapshot_id).record
     log.info("snapshot %s is published: %d images", snapshot_id, record["images"])
     return {name: record[name] for name in KEPT}
