@@ -87,7 +87,8 @@ def _write_report(context: Context, snapshot: Snapshot, results: list[CheckResul
     store, manifest, ledger = context.store, snapshot.manifest, snapshot.ledger
     prefix = layout.snapshot_key(snapshot.snapshot_id, "report/")
     store.put(f"{prefix}validation.json", dump_json([result.to_dict() for result in results]))
-    shown = manifest[manifest["image_id"].isin(shown_images(results))]
+    pictured = shown_images(results)
+    shown = manifest[manifest["image_id"].isin(pictured)]
     labels = dict(zip(shown["image_id"], shown["label"], strict=True))
     uris = dict(zip(shown["image_id"], shown["uri"], strict=True))
     arrived = manifest["snapshot"] == snapshot.snapshot_id
@@ -98,7 +99,7 @@ def _write_report(context: Context, snapshot: Snapshot, results: list[CheckResul
         counts=split_counts(manifest, classes_of(manifest, context.settings)),
         now=count_arrivals(ledger[ledger["snapshot"] == snapshot.snapshot_id], manifest[arrived]),
         overall=count_arrivals(ledger, manifest),
-        topics=topic_views(results, labels, load_thumbnails(store, uris, shown_images(results))),
+        topics=topic_views(results, labels, load_thumbnails(store, uris, pictured)),
         figures=_figures(store, prefix),
         notices=tuple(snapshot.record["notes"]),
         docs=docs and docs.removeprefix(prefix),
