@@ -60,7 +60,7 @@ def release_key(release_id: str) -> str:
 
 def printable(key: str) -> str:
     """A listed key as tables and messages can hold it: what is no UTF-8 is written as ``\\udcff``."""
-    return key.encode("utf-8", "backslashreplace").decode()
+    return key if key.isascii() else key.encode("utf-8", "backslashreplace").decode()
 
 
 def quarantine_keys(reason: str, sha256: str, source_key: str) -> tuple[str, str]:
