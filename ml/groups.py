@@ -44,8 +44,7 @@ def assign_groups(images: pd.DataFrame, settings: DuplicateSettings) -> pd.DataF
     alive = (links.arriving | links.placed) & ~excluded
     component = links.components(alive)
     changed = alive & np.isin(component, component[alive & links.arriving])
-    result = images[["group", "split", "excluded"]].astype(object)
-    result = result.where(result.notna(), None)
+    result = images[["group", "split", "excluded"]].astype("str")
     result.loc[changed, "group"] = _names(images[changed], component[changed])
     result.loc[excluded, "group"] = _names(images[excluded], np.flatnonzero(excluded))
     result.loc[excluded, "split"] = EXCLUDED

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -19,14 +20,16 @@ __all__ = ["close_pairs", "parse_hashes"]
 BITS = 64
 
 
-def parse_hashes(texts: Iterable[str]) -> Hashes:
+def parse_hashes(texts: Sequence[str]) -> Hashes:
     """Read hashes of 16 hexadecimal digits.
 
     Raises:
-        ValueError: one of them is not hexadecimal.
-        OverflowError: one has more than 64 bits.
+        ValueError: one of them is not hexadecimal, or of another length.
     """
-    return np.array([int(text, 16) for text in texts], dtype=np.uint64)
+    lengths = set(map(len, texts))
+    if not lengths <= {BITS // 4}:
+        raise ValueError(f"a hash has {BITS // 4} hexadecimal digits, these have {sorted(lengths)}")
+    return np.frombuffer(unhexlify("".join(texts)), dtype=">u8").astype(np.uint64)
 
 
 def close_pairs(hashes: Hashes, wanted: NDArray[np.bool_], distance: int) -> tuple[Positions, Positions]:

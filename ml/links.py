@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ml.hamming import close_pairs, parse_hashes
-from ml.splits import EXCLUDED, SPLITS
+from ml.splits import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,11 +59,11 @@ class Links:
         self.placed: Flags = images["split"].isin(SPLITS).to_numpy(dtype=bool)
         named = images["explicit_group"].notna().to_numpy(dtype=bool)
         self._kind = (np.where(self.arriving, ARRIVING, PLACED) + named).astype(np.int32)
-        self._values, numbers = np.unique(parse_hashes(images["perceptual_hash"]), return_inverse=True)
+        self._values, numbers = np.unique(parse_hashes(images["perceptual_hash"].tolist()), return_inverse=True)
         self._hash = numbers.astype(np.int32)
         self._group, self._explicit, self._names = _number_names(images, self.placed)
-        bits = {split: 1 << number for number, split in enumerate(SPLITS)} | {EXCLUDED: 0}
-        self._split = images["split"].map(bits).fillna(0).to_numpy(dtype=np.uint8)
+        lies = [images["split"].eq(split).to_numpy(dtype=bool) for split in SPLITS]
+        self._split = np.packbits(lies, axis=0, bitorder="little")[0]
 
     @cached_property
     def held(self) -> SplitSets:

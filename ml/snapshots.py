@@ -34,6 +34,8 @@ __all__ = [
 
 #: The ledger's columns that say where an image belongs.
 PLACE = ["group", "split", "excluded"]
+#: In this order the rows of equal pixels count as arrived; no two rows of a ledger are equal in it.
+ARRIVAL = ["ingested_at", "source_key", "etag"]
 
 
 class Snapshot:
@@ -89,11 +91,20 @@ def place_images(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 def _images(ledger: pd.DataFrame) -> pd.DataFrame:
     """The images that are accepted or have been, by pixel id: the first row of each, with what any row knows."""
     held = ledger[ledger["reason"].isna() | ledger["split"].notna()]
-    held = held.assign(refused=held["reason"].notna()).sort_values(
-        ["refused", "ingested_at", "source_key", "etag"], kind="stable"
-    )
-    known = held.groupby("pixel_id", sort=False)[["explicit_group", *PLACE]].first()
-    return held.drop_duplicates("pixel_id").set_index("pixel_id").assign(**known)
+    several, alone = _by_number(held.assign(refused=held["reason"].notna()))
+    rows = several.sort_values(["refused", *ARRIVAL])
+    known = rows.groupby("pixel_id", sort=False)[["explicit_group", *PLACE]].first()
+    first = rows.drop_duplicates("pixel_id").set_index("pixel_id").assign(**known)
+    return pd.concat([alone.set_index("pixel_id"), first])
+
+
+def _by_number(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows whose pixels are those of another row too, and the rows that are the only ones of their pixels.
+
+    Sorting the few takes no time beside sorting them all.
+    """
+    several = rows["pixel_id"].duplicated(keep=False)
+    return rows[several], rows[~several]
 
 
 def build_manifest(ledger: pd.DataFrame) -> pd.DataFrame:
@@ -102,8 +113,9 @@ def build_manifest(ledger: pd.DataFrame) -> pd.DataFrame:
     Args:
         ledger: from :func:`place_images`; rows with a reason are left out.
     """
-    accepted = ledger[ledger["reason"].isna()].sort_values(["ingested_at", "source_key", "etag"], kind="stable")
-    return pd.DataFrame(accepted.drop_duplicates("pixel_id")[MANIFEST.columns.names]).reset_index(drop=True)
+    several, alone = _by_number(ledger[ledger["reason"].isna()])
+    first = several.sort_values(ARRIVAL).drop_duplicates("pixel_id")
+    return pd.DataFrame(pd.concat([alone, first], ignore_index=True)[MANIFEST.columns.names])
 
 
 def write_snapshot(

@@ -37,7 +37,7 @@ def assign_splits(manifest: pd.DataFrame, settings: SplitSettings) -> pd.Series:
     Raises:
         ValueError: a group lies in two splits already.
     """
-    splits = manifest["split"].astype(object).where(manifest["split"].notna(), None)
+    splits = manifest["split"].astype("str")
     homes = _homes(manifest, splits)
     splits = _filled(splits, manifest["group"], homes)
     counts = _count(manifest["label"], splits)
@@ -50,13 +50,13 @@ def assign_splits(manifest: pd.DataFrame, settings: SplitSettings) -> pd.Series:
             chosen = int(np.argmax((target - current) / shares))
             current[chosen] += images
             homes[str(group)] = SPLITS[chosen]
-    return _filled(splits, manifest["group"], homes).astype("str")
+    return _filled(splits, manifest["group"], homes)
 
 
 def _filled(splits: pd.Series, groups: pd.Series, homes: dict[str, str]) -> pd.Series:
     missing = splits.isna()
     filled = splits.copy()
-    filled[missing] = groups[missing].map(homes)
+    filled[missing] = [homes.get(group) for group in groups[missing].tolist()]
     return filled
 
 
@@ -79,14 +79,19 @@ def count_by_split(labels: pd.Series, splits: pd.Series, classes: Sequence[str] 
         splits: with the same index; what is in no split counts nowhere.
         classes: the rows, with or without images; the labels that are there by default.
     """
-    rows = None if classes is None else list(classes)
-    return pd.crosstab(labels, splits).reindex(index=rows, columns=list(SPLITS), fill_value=0)
+    numbers, names = pd.factorize(labels, sort=True)
+    places = pd.Index(SPLITS).get_indexer(pd.Index(splits))
+    counted = places >= 0
+    width = len(SPLITS)
+    counts = np.bincount(numbers[counted] * width + places[counted], minlength=len(names) * width)
+    table = pd.DataFrame(counts.reshape(-1, width), index=names, columns=list(SPLITS))
+    return table if classes is None else table.reindex(list(classes), fill_value=0)
 
 
 def _homes(manifest: pd.DataFrame, splits: pd.Series) -> dict[str, str]:
     held = splits.isin(SPLITS)
     homes: dict[str, str] = {}
-    for group, split in zip(manifest["group"][held], splits[held], strict=True):
+    for group, split in zip(manifest["group"][held].tolist(), splits[held].tolist(), strict=True):
         if homes.setdefault(group, split) != split:
             raise ValueError(f"group {group} lies in more than one split")
     return homes

@@ -227,7 +227,7 @@ class FolderStore:
             os.close(descriptor)
 
     def _walk(self, folder: Path, base: str, prefix: str) -> Iterator[ObjectInfo]:
-        for name, entry in _children(folder):
+        for name, entry in _children(folder).items():
             key = base + name
             if name.endswith("/"):
                 if (key.startswith(prefix) or prefix.startswith(key)) and key != f"{PRIVATE}/":
@@ -241,12 +241,16 @@ class FolderStore:
                     yield _info(key, status)
 
 
-def _children(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
+def _children(folder: Path) -> dict[str, os.DirEntry[str]]:
     """What a folder holds, in S3's order of whole keys: a folder sorts as its name with the slash."""
     with suppress(NotFoundError), _translated(str(folder)), os.scandir(folder) as entries:
-        named = [(entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name, entry) for entry in entries]
-        return sorted(named, key=lambda child: child[0].encode("utf-8", "surrogateescape"))
-    return []
+        named = {entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name: entry for entry in entries}
+        return {name: named[name] for name in sorted(named, key=_bytes)}
+    return {}
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
 
 
 def _etag(status: os.stat_result) -> str:

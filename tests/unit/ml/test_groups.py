@@ -37,8 +37,8 @@ def grouped(settings=SETTINGS, /, **rows):
     """Group and split of each image, the group by its name's beginning."""
     result = assign_groups(images(**rows), settings)
     return {
-        name: (group.rstrip("-"), split)
-        for name, (group, split) in zip(rows, result[["group", "split"]].to_numpy(), strict=True)
+        name: (group.rstrip("-"), None if pd.isna(split) else split)
+        for name, group, split in zip(rows, result["group"], result["split"], strict=True)
     }
 
 
@@ -115,7 +115,7 @@ def test_an_image_like_images_of_two_splits_is_excluded_with_the_reason():
     result = assign_groups(table, SETTINGS).set_axis(list("abc"))
 
     assert result["split"].tolist() == ["test", "train", EXCLUDED]
-    assert result["excluded"].tolist() == [None, None, "linked to images in train and test"]
+    assert result["excluded"].fillna("").tolist() == ["", "", "linked to images in train and test"]
 
 
 def test_three_splits_are_all_named():

@@ -53,7 +53,11 @@ def test_hashes_are_read_as_they_are_written():
     assert parse_hashes(["00000000000000ff", "ffffffffffffffff"]).tolist() == [255, 2**64 - 1]
 
 
-@pytest.mark.parametrize("text", ["not a hash", ""])
-def test_what_is_no_hash_is_refused(text):
-    with pytest.raises(ValueError, match="invalid literal"):
-        parse_hashes([text])
+@pytest.mark.parametrize("texts", [["not a hash"], [""], ["g" * 16], ["00 00 00 00 00 0"] * 8, ["0" * 15, "0" * 17]])
+def test_what_is_no_hash_is_refused(texts):
+    with pytest.raises(ValueError, match=r"[Hh]exadecimal"):
+        parse_hashes(texts)
+
+
+def test_of_no_images_there_are_no_hashes():
+    assert parse_hashes([]).tolist() == []
