@@ -19,7 +19,7 @@ from ml.arrivals import Arrival
 from ml.errors import NotFoundError
 from ml.images import RefusedImageError
 from ml.labels import LABEL_REASONS
-from ml.manifest import LEDGER, encode, from_parquet
+from ml.manifest import LEDGER, encode, from_parquet, in_order
 from ml.storage import put_once
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ def read_chunk(store: Store, chunk: str) -> list[Arrival]:
 def write_rows(store: Store, chunk: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Store what became of a chunk, and return it; what another process stored before stands."""
     key = layout.arrivals_key(chunk, "rows.parquet")
-    put_once(store, key, encode(pa.Table.from_pylist(rows, schema=LEDGER.columns), LEDGER))
+    table = pa.Table.from_pylist(rows, schema=LEDGER.columns)
+    put_once(store, key, encode(in_order(table, LEDGER), LEDGER))
     return from_parquet(store.get(key), LEDGER)
 
 

@@ -27,9 +27,9 @@ __all__ = [
     "empty",
     "encode",
     "from_parquet",
+    "in_order",
     "snapshot_digest",
     "to_arrow",
-    "to_parquet",
 ]
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -123,41 +123,36 @@ def empty(schema: TableSchema) -> pd.DataFrame:
     return pd.DataFrame(schema.columns.empty_table().to_pandas())
 
 
-def to_parquet(frame: pd.DataFrame, schema: TableSchema) -> bytes:
-    """Encode a table, sorted by its key so that equal tables give equal bytes.
+def to_arrow(frame: pd.DataFrame, schema: TableSchema) -> pa.Table:
+    """Give a table the columns and types of its schema.
 
     Raises:
         DataError: a column is missing or unknown, or a value does not fit its type.
     """
-    names = schema.columns.names
-    if set(frame.columns) != set(names):
-        odd = sorted(set(frame.columns) ^ set(names))
+    odd = sorted(set(frame.columns) ^ set(schema.columns.names))
+    if odd:
         raise DataError(f"The {schema.name} has missing or unknown columns: {', '.join(odd)}.")
-    return encode(to_arrow(frame, schema), schema)
-
-
-def encode(table: pa.Table, schema: TableSchema) -> bytes:
-    """As :func:`to_parquet`, of a table that has the schema's columns and types already."""
-    buffer = io.BytesIO()
-    # Looking for values that repeat where none do takes longer than all the rest, and the file gets no smaller; the
-    # smallest and largest of digests help nobody to skip a part of it.
-    few = list(schema.repeating)
-    pq.write_table(_sorted(table, schema), buffer, compression="zstd", use_dictionary=few, write_statistics=few)
-    return buffer.getvalue()
-
-
-def to_arrow(frame: pd.DataFrame, schema: TableSchema) -> pa.Table:
-    """Give a table the types of its schema.
-
-    Raises:
-        DataError: a value does not fit its type.
-    """
     # pyarrow reads times with a zone in a way that pandas deprecates, unless they are its own already.
     times = {field.name: pd.ArrowDtype(field.type) for field in schema.columns if field.type == _TIME}
     try:
         return pa.Table.from_pandas(frame.astype(times), schema=schema.columns, preserve_index=False)
     except (TypeError, ValueError) as error:  # Arrow's own are among these
         raise DataError(f"The {schema.name} does not fit its schema: {error}") from error
+
+
+def in_order(table: pa.Table, schema: TableSchema) -> pa.Table:
+    """Sort a table by its key."""
+    return table.sort_by([(name, "ascending") for name in schema.key])
+
+
+def encode(table: pa.Table, schema: TableSchema) -> bytes:
+    """Encode a table that has the columns, types and order of its schema already: equal ones give equal bytes."""
+    buffer = io.BytesIO()
+    # Looking for values that repeat where none do takes longer than all the rest, and the file gets no smaller; the
+    # smallest and largest of digests help nobody to skip a part of it.
+    few = list(schema.repeating)
+    pq.write_table(table, buffer, compression="zstd", use_dictionary=few, write_statistics=few)
+    return buffer.getvalue()
 
 
 def from_parquet(data: bytes, schema: TableSchema, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -176,17 +171,19 @@ def from_parquet(data: bytes, schema: TableSchema, columns: Sequence[str] | None
     return pd.DataFrame(file.read(names).cast(schema.part(names).columns).to_pandas())
 
 
-def snapshot_digest(manifest: pd.DataFrame, ledger: pd.DataFrame) -> str:
-    """SHA-256 (hexadecimal) of what a snapshot says, whenever it was made: its images and the objects seen."""
+def snapshot_digest(manifest: pa.Table, ledger: pa.Table) -> str:
+    """SHA-256 (hexadecimal) of what a snapshot says, whenever it was made: its images and the objects seen.
+
+    Args:
+        manifest: in the order of its key.
+        ledger: likewise.
+    """
     digest = hashlib.sha256()
-    images = MANIFEST.part(["image_id", "label", "group", "split", "excluded"])
-    objects = LEDGER.part(["source_key", "etag", "label", "reason", "release"])
-    for frame, schema in ((manifest, images), (ledger, objects)):
+    for table, names in (
+        (manifest, ["image_id", "label", "group", "split", "excluded"]),
+        (ledger, ["source_key", "etag", "label", "reason", "release"]),
+    ):
         text = io.BytesIO()
-        write_csv(_sorted(to_arrow(frame[schema.columns.names], schema), schema), text)
+        write_csv(table.select(names), text)
         digest.update(text.getbuffer())
     return digest.hexdigest()
-
-
-def _sorted(table: pa.Table, schema: TableSchema) -> pa.Table:
-    return table.sort_by([(name, "ascending") for name in schema.key])

@@ -7,16 +7,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from ml import layout
 from ml.errors import AlreadyExistsError, ConflictError, NotFoundError, OvertakenError
 from ml.groups import assign_groups
-from ml.manifest import LEDGER, MANIFEST, from_parquet, snapshot_digest, to_parquet
+from ml.manifest import LEDGER, MANIFEST, encode, from_parquet, in_order, snapshot_digest, to_arrow
 from ml.splits import assign_splits
 from ml.storage import dump_json, put_once, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pyarrow as pa
 
     from ml.config import Settings
     from ml.storage import Store
@@ -127,19 +130,25 @@ def write_snapshot(
     on the same parent give the same id: a step that was killed writes the same files again.
     """
     number = int(parent.snapshot_id.split("-")[0]) + 1 if parent else 1
-    snapshot_id = f"{number:06d}-{snapshot_digest(manifest, ledger)[:12]}"
-    manifest = manifest.assign(snapshot=manifest["snapshot"].replace("", snapshot_id))
-    ledger = ledger.assign(snapshot=ledger["snapshot"].replace("", snapshot_id))
+    images, objects = in_order(to_arrow(manifest, MANIFEST), MANIFEST), in_order(to_arrow(ledger, LEDGER), LEDGER)
+    snapshot_id = f"{number:06d}-{snapshot_digest(images, objects)[:12]}"
     # What stands under the id already says the same; its record comes last, as a sign that the others are there.
     store.put_all_once(
         {
-            layout.snapshot_key(snapshot_id, "ledger.parquet"): to_parquet(ledger, LEDGER),
-            layout.snapshot_key(snapshot_id, "manifest.parquet"): to_parquet(manifest, MANIFEST),
+            layout.snapshot_key(snapshot_id, "ledger.parquet"): encode(_arrived_in(objects, snapshot_id), LEDGER),
+            layout.snapshot_key(snapshot_id, "manifest.parquet"): encode(_arrived_in(images, snapshot_id), MANIFEST),
         }
     )
     record = {"snapshot_id": snapshot_id, "parent": parent.snapshot_id if parent else None, **counts}
     put_once(store, layout.snapshot_key(snapshot_id, "snapshot.json"), dump_json(record))
     return snapshot_id
+
+
+def _arrived_in(table: pa.Table, snapshot_id: str) -> pa.Table:
+    """The table with the snapshot's id in those rows that have none yet."""
+    column = table.schema.names.index("snapshot")
+    ids = pc.if_else(pc.equal(table["snapshot"], ""), snapshot_id, table["snapshot"])
+    return table.set_column(column, table.schema.field(column), ids)
 
 
 def latest_snapshot_id(store: Store) -> str | None:

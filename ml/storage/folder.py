@@ -9,6 +9,7 @@ import stat
 import uuid
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ __all__ = ["FolderStore"]
 #: Below the root, for what is being written and for the lock; never listed.
 PRIVATE = ".quartet"
 MAX_PART_BYTES = 255
+AS_BYTES = methodcaller("encode", "utf-8", "surrogateescape")
 
 
 class FolderStore:
@@ -245,12 +247,8 @@ def _children(folder: Path) -> dict[str, os.DirEntry[str]]:
     """What a folder holds, in S3's order of whole keys: a folder sorts as its name with the slash."""
     with suppress(NotFoundError), _translated(str(folder)), os.scandir(folder) as entries:
         named = {entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name: entry for entry in entries}
-        return {name: named[name] for name in sorted(named, key=_bytes)}
+        return {name: named[name] for name in sorted(named, key=AS_BYTES)}
     return {}
-
-
-def _bytes(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")
 
 
 def _etag(status: os.stat_result) -> str:
