@@ -83,7 +83,8 @@ def join_ledgers(*ledgers: pd.DataFrame) -> pd.DataFrame:
     """Put ledgers together; of rows for one version of an object the last one counts."""
     # By Arrow: pandas would lose the types of columns that are empty in one of them.
     joined = pa.concat_tables([to_arrow(one, LEDGER) for one in ledgers]).cast(LEDGER.columns).to_pandas()
-    return pd.DataFrame(joined.drop_duplicates(IDENTITY, keep="last", ignore_index=True))
+    replaced = joined.duplicated(IDENTITY, keep="last")
+    return joined[~replaced].reset_index(drop=True) if replaced.any() else joined
 
 
 def settle_conflicts(ledger: pd.DataFrame) -> pd.DataFrame:

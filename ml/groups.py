@@ -46,9 +46,10 @@ def assign_groups(images: pd.DataFrame, settings: DuplicateSettings) -> pd.DataF
     changed = alive & np.isin(component, component[alive & links.arriving])
     result = images[["group", "split", "excluded"]].astype("str")
     result.loc[changed, "group"] = _names(images[changed], component[changed])
-    result.loc[excluded, "group"] = _names(images[excluded], np.flatnonzero(excluded))
-    result.loc[excluded, "split"] = EXCLUDED
-    result.loc[excluded, "excluded"] = [_reason(splits) for splits in between[excluded]]
+    if excluded.any():
+        result.loc[excluded, "group"] = _names(images[excluded], np.flatnonzero(excluded))
+        result.loc[excluded, "split"] = EXCLUDED
+        result.loc[excluded, "excluded"] = [_reason(splits) for splits in between[excluded]]
     reached = links.reached(component, alive)
     for number, split in enumerate(SPLITS):
         result.loc[alive & links.arriving & (reached == 1 << number), "split"] = split

@@ -133,9 +133,10 @@ def to_arrow(frame: pd.DataFrame, schema: TableSchema) -> pa.Table:
     if odd:
         raise DataError(f"The {schema.name} has missing or unknown columns: {', '.join(odd)}.")
     # pyarrow reads times with a zone in a way that pandas deprecates, unless they are its own already.
-    times = {field.name: pd.ArrowDtype(field.type) for field in schema.columns if field.type == _TIME}
+    times = [field.name for field in schema.columns if field.type == _TIME]
     try:
-        return pa.Table.from_pandas(frame.astype(times), schema=schema.columns, preserve_index=False)
+        timed = frame.assign(**{name: frame[name].astype(pd.ArrowDtype(_TIME)) for name in times})
+        return pa.Table.from_pandas(timed, schema=schema.columns, preserve_index=False)
     except (TypeError, ValueError) as error:  # Arrow's own are among these
         raise DataError(f"The {schema.name} does not fit its schema: {error}") from error
 

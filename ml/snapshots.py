@@ -39,6 +39,8 @@ __all__ = [
 PLACE = ["group", "split", "excluded"]
 #: In this order the rows of equal pixels count as arrived; no two rows of a ledger are equal in it.
 ARRIVAL = ["ingested_at", "source_key", "etag"]
+#: What decides an image's place, and its place.
+IMAGE = ["pixel_id", "label", "perceptual_hash", "explicit_group", *PLACE, *ARRIVAL]
 
 
 class Snapshot:
@@ -86,15 +88,17 @@ def place_images(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     images = _images(ledger)
     images[PLACE] = assign_groups(images, settings.duplicates)
     images["split"] = assign_splits(images, settings.split)
-    placed = images.index.get_indexer(pd.Index(ledger["pixel_id"])) >= 0
-    values = images[PLACE].reindex(ledger["pixel_id"]).set_axis(ledger.index)
-    return ledger.assign(**{name: values[name].where(placed, ledger[name]) for name in PLACE})
+    image = images.index.get_indexer(pd.Index(ledger["pixel_id"]))
+    values = {name: images[name].astype("str").array.take(image, allow_fill=True) for name in PLACE}
+    return ledger.assign(
+        **{name: pd.Series(values[name], ledger.index).where(image >= 0, ledger[name]) for name in PLACE}
+    )
 
 
 def _images(ledger: pd.DataFrame) -> pd.DataFrame:
     """The images that are accepted or have been, by pixel id: the first row of each, with what any row knows."""
-    held = ledger[ledger["reason"].isna() | ledger["split"].notna()]
-    several, alone = _by_number(held.assign(refused=held["reason"].notna()))
+    held = ledger["reason"].isna() | ledger["split"].notna()
+    several, alone = _by_number(ledger[IMAGE].assign(refused=ledger["reason"].notna())[held])
     rows = several.sort_values(["refused", *ARRIVAL])
     known = rows.groupby("pixel_id", sort=False)[["explicit_group", *PLACE]].first()
     first = rows.drop_duplicates("pixel_id").set_index("pixel_id").assign(**known)
@@ -107,7 +111,7 @@ def _by_number(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     Sorting the few takes no time beside sorting them all.
     """
     several = rows["pixel_id"].duplicated(keep=False)
-    return rows[several], rows[~several]
+    return (rows[several], rows[~several]) if several.any() else (rows.iloc[:0], rows)
 
 
 def build_manifest(ledger: pd.DataFrame) -> pd.DataFrame:
@@ -116,9 +120,10 @@ def build_manifest(ledger: pd.DataFrame) -> pd.DataFrame:
     Args:
         ledger: from :func:`place_images`; rows with a reason are left out.
     """
-    several, alone = _by_number(ledger[ledger["reason"].isna()])
+    columns = [*MANIFEST.columns.names, "etag"]
+    several, alone = _by_number(ledger[columns][ledger["reason"].isna()])
     first = several.sort_values(ARRIVAL).drop_duplicates("pixel_id")
-    return pd.DataFrame(pd.concat([alone, first], ignore_index=True)[MANIFEST.columns.names])
+    return pd.concat([alone, first], ignore_index=True).drop(columns="etag")
 
 
 def write_snapshot(

@@ -229,12 +229,13 @@ class FolderStore:
             os.close(descriptor)
 
     def _walk(self, folder: Path, base: str, prefix: str) -> Iterator[ObjectInfo]:
-        for name, entry in _children(folder).items():
+        whole = base.startswith(prefix)  # then so does every key below, and none needs to be looked at
+        for name, entry in _children(folder):
             key = base + name
             if name.endswith("/"):
                 if (key.startswith(prefix) or prefix.startswith(key)) and key != f"{PRIVATE}/":
                     yield from self._walk(Path(entry.path), key, prefix)
-            elif key.startswith(prefix):
+            elif whole or key.startswith(prefix):
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:  # gone since the folder was read
@@ -243,12 +244,14 @@ class FolderStore:
                     yield _info(key, status)
 
 
-def _children(folder: Path) -> dict[str, os.DirEntry[str]]:
+def _children(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """What a folder holds, in S3's order of whole keys: a folder sorts as its name with the slash."""
+    named: dict[str, os.DirEntry[str]] = {}
     with suppress(NotFoundError), _translated(str(folder)), os.scandir(folder) as entries:
-        named = {entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name: entry for entry in entries}
-        return {name: named[name] for name in sorted(named, key=AS_BYTES)}
-    return {}
+        for entry in entries:
+            named[entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name] = entry
+    for name in sorted(named, key=AS_BYTES):
+        yield name, named[name]
 
 
 def _etag(status: os.stat_result) -> str:
