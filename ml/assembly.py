@@ -82,7 +82,8 @@ def rebase(context: Context, snapshot: Snapshot, parent: Snapshot) -> str | None
 def join_ledgers(*ledgers: pd.DataFrame) -> pd.DataFrame:
     """Put ledgers together; of rows for one version of an object the last one counts."""
     # By Arrow: pandas would lose the types of columns that are empty in one of them.
-    joined = pa.concat_tables([to_arrow(one, LEDGER) for one in ledgers]).cast(LEDGER.columns).to_pandas()
+    tables = [to_arrow(one, LEDGER) for one in ledgers]
+    joined = pd.DataFrame(pa.concat_tables(tables).cast(LEDGER.columns).to_pandas())
     replaced = joined.duplicated(IDENTITY, keep="last")
     return joined[~replaced].reset_index(drop=True) if replaced.any() else joined
 
