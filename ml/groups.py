@@ -39,10 +39,8 @@ def assign_groups(images: pd.DataFrame, settings: DuplicateSettings) -> pd.DataF
         Columns group, split (still null where :func:`ml.splits.assign_splits` is to choose) and excluded.
     """
     links = Links(images, settings.max_distance)
-    between = _between(links)
+    between, alive, component = _between(links)
     excluded = _torn(between)
-    alive = (links.arriving | links.placed) & ~excluded
-    component = links.components(alive)
     changed = alive & np.isin(component, component[alive & links.arriving])
     result = images[["group", "split", "excluded"]].astype("str")
     result.loc[changed, "group"] = _names(images[changed], component[changed])
@@ -56,13 +54,20 @@ def assign_groups(images: pd.DataFrame, settings: DuplicateSettings) -> pd.DataF
     return result
 
 
-def _between(links: Links) -> SplitSets:
-    """The splits between which each arriving image stands: two or more exclude it."""
+def _between(links: Links) -> tuple[SplitSets, Flags, Numbers]:
+    """The splits between which each arriving image stands: two or more exclude it.
+
+    Also which images link anything after that, and their components.
+    """
     direct = np.where(links.arriving, links.touched(), 0).astype(np.uint8)
     alive = (links.arriving | links.placed) & ~_torn(direct)
-    reached = links.reached(links.components(alive), alive)
+    component = links.components(alive)
+    reached = links.reached(component, alive)
     gives_way = alive & links.arriving & (links.held == 0) & _torn(reached)
-    return np.where(gives_way, reached, direct).astype(np.uint8)
+    if gives_way.any():
+        alive &= ~gives_way
+        component = links.components(alive)
+    return np.where(gives_way, reached, direct).astype(np.uint8), alive, component
 
 
 def _torn(splits: SplitSets) -> Flags:

@@ -37,38 +37,57 @@ def assign_splits(manifest: pd.DataFrame, settings: SplitSettings) -> pd.Series:
     Raises:
         ValueError: a group lies in two splits already.
     """
-    splits = manifest["split"].astype("str")
-    homes = _homes(manifest, splits)
-    splits = _filled(splits, manifest["group"], homes)
-    counts = _count(manifest["label"], splits)
+    groups, names = pd.factorize(manifest["group"], use_na_sentinel=False)
+    labels, classes = pd.factorize(manifest["label"], sort=True)
+    splits = pd.Index(SPLITS).get_indexer(pd.Index(manifest["split"]))
+    arriving = manifest["split"].isna().to_numpy(dtype=bool)
+    homes = _homes(groups, splits, names)
+    splits[arriving] = homes[groups[arriving]]
+    counts = _count(labels, splits, len(classes)).astype(float)
     shares = np.array([settings.train, settings.validation, settings.test])
-    arriving = manifest[splits.isna()]
-    for label, groups in _sizes(arriving, settings.seed).groupby("label"):
-        current = counts.get(str(label), np.zeros(3))
-        target = shares * (current.sum() + groups["images"].sum())
-        for group, images in groups["images"].items():
-            chosen = int(np.argmax((target - current) / shares))
-            current[chosen] += images
-            homes[str(group)] = SPLITS[chosen]
-    return _filled(splits, manifest["group"], homes)
+    waiting = arriving & (splits < 0)
+    queue = _queue(groups[waiting], labels[waiting], names, settings.seed)
+    targets = counts.sum(axis=1)
+    for _, label, images in queue:
+        targets[label] += images
+    for group, label, images in queue:
+        homes[group] = np.argmax((shares * targets[label] - counts[label]) / shares)
+        counts[label, homes[group]] += images
+    result = manifest["split"].astype("str")
+    result[arriving] = np.array(SPLITS, dtype=object)[homes[groups[arriving]]]
+    return result
 
 
-def _filled(splits: pd.Series, groups: pd.Series, homes: dict[str, str]) -> pd.Series:
-    missing = splits.isna()
-    filled = splits.copy()
-    filled[missing] = [homes.get(group) for group in groups[missing].tolist()]
-    return filled
+def _homes(groups: np.ndarray, splits: np.ndarray, names: pd.Index) -> np.ndarray:
+    """The split of each group, -1 for one that has none yet."""
+    held = splits >= 0
+    homes = np.full(len(names), -1)
+    homes[groups[held]] = splits[held]
+    torn = homes[groups[held]] != splits[held]
+    if torn.any():
+        raise ValueError(f"group {names[groups[held][torn][0]]} lies in more than one split")
+    return homes
 
 
-def _sizes(images: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Label and number of images of each group, in the order in which they are served.
+def _queue(groups: np.ndarray, labels: np.ndarray, names: pd.Index, seed: int) -> list[tuple[int, int, int]]:
+    """Number, label and images of each group, in the order in which they are served.
 
     The label is that of most of its images, of several such the first in the alphabet.
     """
-    counts = images.groupby(["group", "label"], as_index=False).size()
-    most = counts.sort_values(["size", "label"], ascending=[False, True]).drop_duplicates("group").set_index("group")
-    sizes = pd.DataFrame({"label": most["label"], "images": counts.groupby("group")["size"].sum()})
-    return sizes.assign(order=[_order(seed, group) for group in sizes.index]).sort_values("order")
+    width = int(labels.max(initial=0)) + 1
+    pairs, images = np.unique(groups * width + labels, return_counts=True)
+    group, label = np.divmod(pairs, width)
+    most = np.lexsort((label, -images, group))
+    numbers, first = np.unique(group[most], return_index=True)
+    sizes = np.bincount(groups, minlength=1)[numbers]
+    queue = zip(numbers.tolist(), label[most[first]].tolist(), sizes.tolist(), strict=True)
+    return sorted(queue, key=lambda served: _order(seed, names[served[0]]))
+
+
+def _count(labels: np.ndarray, splits: np.ndarray, classes: int) -> np.ndarray:
+    """Images of each class in each split, int [class, split]; a split of -1 is none."""
+    width, held = len(SPLITS), splits >= 0
+    return np.bincount(labels[held] * width + splits[held], minlength=classes * width).reshape(-1, width)
 
 
 def count_by_split(labels: pd.Series, splits: pd.Series, classes: Sequence[str] | None = None) -> pd.DataFrame:
@@ -80,26 +99,9 @@ def count_by_split(labels: pd.Series, splits: pd.Series, classes: Sequence[str] 
         classes: the rows, with or without images; the labels that are there by default.
     """
     numbers, names = pd.factorize(labels, sort=True)
-    places = pd.Index(SPLITS).get_indexer(pd.Index(splits))
-    counted = places >= 0
-    width = len(SPLITS)
-    counts = np.bincount(numbers[counted] * width + places[counted], minlength=len(names) * width)
-    table = pd.DataFrame(counts.reshape(-1, width), index=names, columns=list(SPLITS))
+    counts = _count(numbers, pd.Index(SPLITS).get_indexer(pd.Index(splits)), len(names))
+    table = pd.DataFrame(counts, index=names, columns=list(SPLITS))
     return table if classes is None else table.reindex(list(classes), fill_value=0)
-
-
-def _homes(manifest: pd.DataFrame, splits: pd.Series) -> dict[str, str]:
-    held = splits.isin(SPLITS)
-    homes: dict[str, str] = {}
-    for group, split in zip(manifest["group"][held].tolist(), splits[held].tolist(), strict=True):
-        if homes.setdefault(group, split) != split:
-            raise ValueError(f"group {group} lies in more than one split")
-    return homes
-
-
-def _count(labels: pd.Series, splits: pd.Series) -> dict[str, np.ndarray]:
-    table = count_by_split(labels, splits)
-    return {str(label): row.to_numpy(dtype=float) for label, row in table.iterrows()}
 
 
 def _order(seed: int, group: str) -> str:
