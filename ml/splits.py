@@ -85,8 +85,8 @@ def _queue(groups: np.ndarray, labels: np.ndarray, names: pd.Index, seed: int) -
 
 
 def _count(labels: np.ndarray, splits: np.ndarray, classes: int) -> np.ndarray:
-    """Images of each class in each split, int [class, split]; a split of -1 is none."""
-    width, held = len(SPLITS), splits >= 0
+    """Images of each class in each split, int [class, split]; a label or a split of -1 is none."""
+    width, held = len(SPLITS), (labels >= 0) & (splits >= 0)
     return np.bincount(labels[held] * width + splits[held], minlength=classes * width).reshape(-1, width)
 
 

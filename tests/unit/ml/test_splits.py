@@ -145,6 +145,12 @@ def test_images_are_counted_by_class_and_split(classes, expected):
     assert [(label, list(row)) for label, row in counts.iterrows()] == list(expected.items())
 
 
+def test_what_has_no_label_or_no_split_is_not_counted():
+    labels, splits = pd.Series(["a", None, "a"], dtype="str"), pd.Series(["train", "train", None], dtype="str")
+
+    assert count_by_split(labels, splits).to_dict("index") == {"a": {"train": 1, "validation": 0, "test": 0}}
+
+
 def test_of_no_images_none_are_counted():
     manifest = frame([])
 
