@@ -10,10 +10,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from rich.console import Console
 
-from bench import feature_cache, ingest, precision
+from bench import feature_cache, head, ingest, precision
 from bench.record import write_result
 
-BENCHES = {"feature_cache": feature_cache.measure, "ingest": ingest.measure, "precision": precision.measure}
+BENCHES = {
+    "feature_cache": feature_cache.measure,
+    "head": head.measure,
+    "ingest": ingest.measure,
+    "precision": precision.measure,
+}
 
 
 def main() -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.backbones import build_backbone, resolve_precision
+from ml.backbones import build_backbone
 from ml.config import Settings
+from ml.precision import resolve_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable

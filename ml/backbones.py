@@ -7,21 +7,22 @@ import math
 import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from ml.errors import ConfigError, WeightsError
+from ml.precision import policy_of
 from ml.storage import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from ml.config import Settings, StoreSettings, VariantSettings, WeightsSettings
 
-__all__ = ["BACKBONES", "Backbone", "build_backbone", "resolve_precision", "weights_digest"]
+__all__ = ["BACKBONES", "Backbone", "build_backbone", "weights_digest"]
 
 #: Mean of ImageNet in BGR, 0-255, which the VGG weights were trained around (Simonyan & Zisserman, 2014).
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -110,28 +111,6 @@ def build_backbone(settings: Settings, variant: str, precision: str = "float32")
     return keras.Model(inputs, outputs, name=f"{variant}_backbone")
 
 
-def resolve_precision(precision: str) -> str:
-    """Turn ``auto`` into what the machine is good at: bfloat16 with AMX, AVX512-BF16 or an Ampere GPU, else float32."""
-    if precision != "auto":
-        return precision
-    return "bfloat16" if _gpu_has_bfloat16() or _cpu_has_bfloat16() else "float32"
-
-
-def _gpu_has_bfloat16() -> bool:
-    import tensorflow as tf
-
-    details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
-    return bool(details) and all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
-
-
-def _cpu_has_bfloat16() -> bool:
-    description = Path("/proc/cpuinfo")
-    if not description.exists():  # only Linux says so
-        return False
-    flags = set(description.read_text(encoding="utf-8", errors="replace").split())
-    return bool(flags & {"amx_bf16", "avx512_bf16"})
-
-
 def weights_digest(model: keras.Model) -> str:
     """SHA-256 (hexadecimal) over a model's weights in order: their shapes, dtypes and bytes."""
     digest = hashlib.sha256()
@@ -158,7 +137,7 @@ def _options(spec: VariantSettings, backbone: Backbone) -> dict[str, Any]:
 @contextmanager
 def _policy(precision: str) -> Iterator[None]:
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    keras.config.set_dtype_policy(policy_of(precision))
     try:
         yield
     finally:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml import layout
+from ml.errors import DataError
 from ml.storage import dump_json, read_json
 
 if TYPE_CHECKING:
@@ -100,12 +102,25 @@ def load_candidate(store: Store, run_id: str, variant: str) -> Candidate:
 
 
 def load_head(store: Store, candidate: Candidate, settings: Settings) -> keras.Model:
-    """Rebuild the head and load its weights."""
+    """Rebuild the head and load its weights.
+
+    Raises:
+        DataError: they do not fit: another version of Quartet, whose heads were built otherwise, stored them.
+    """
     from ml.head import build_head
 
     head = build_head(candidate.feature_shape, len(candidate.classes), candidate.restore_settings(settings).train)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "head.weights.h5"
         store.download(layout.run_key(candidate.run_id, candidate.variant, path.name), path)
-        head.load_weights(path)
+        try:
+            with warnings.catch_warnings():
+                # Of some layers that it does not find Keras only warns, and leaves their fresh weights in place.
+                warnings.simplefilter("error", UserWarning)
+                head.load_weights(path)
+        except (ValueError, UserWarning) as error:
+            raise DataError(
+                f"The head of {candidate.variant} that run {candidate.run_id} trained does not fit: {error}",
+                "Another version of Quartet built it. Train again, or go back to that version.",
+            ) from error
     return head

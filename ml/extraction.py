@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml import layout
-from ml.backbones import build_backbone, resolve_precision, weights_digest
+from ml.backbones import build_backbone, weights_digest
 from ml.features import extract_missing, features_fingerprint
+from ml.precision import resolve_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

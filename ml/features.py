@@ -96,18 +96,23 @@ class FeatureReader:
         return height, width, channels
 
     def take(self, image_ids: Sequence[str]) -> np.ndarray:
-        """Feature maps in the order asked for: float32 [N, H, W, C].
+        """Feature maps in the order asked for: float16 [N, H, W, C].
 
         Raises:
             DataError: an image has not been extracted.
         """
-        maps = np.empty((len(image_ids), *self.shape()), dtype=np.float32)
+        rows: dict[str, tuple[list[int], list[int]]] = {}
         for position, image_id in enumerate(image_ids):
             try:
                 shard, row = self._places[image_id]
             except KeyError:
                 raise DataError(f"Image {image_id} has no feature map under {self._prefix}.", "Run extract.") from None
-            maps[position] = self._open(shard)[row]
+            positions, chosen = rows.setdefault(shard, ([], []))
+            positions.append(position)
+            chosen.append(row)
+        maps = np.empty((len(image_ids), *self.shape()), dtype=np.float16)
+        for shard, (positions, chosen) in rows.items():
+            maps[positions] = self._open(shard)[chosen]
         return maps
 
     def _open(self, shard: str) -> np.ndarray:

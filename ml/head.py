@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import keras
+
+from ml.attention import PooledSelfAttention
+from ml.precision import policy_of
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ml.config import TrainSettings
 
-__all__ = ["attention_map", "build_head"]
+__all__ = ["build_head"]
 
 
 def build_head(
@@ -20,11 +24,12 @@ def build_head(
     settings: TrainSettings,
     mean: np.ndarray | None = None,
     variance: np.ndarray | None = None,
+    precision: str = "float32",
 ) -> keras.Model:
     """Build an untrained head.
 
-    Tokens are the feature map's H x W positions; self-attention as in Vaswani et al. (2017), without positions:
-    the maps' channels already carry what the head needs.
+    Tokens are the feature map's H x W positions; self-attention as in Vaswani et al. (2017), pooled over the tokens
+    and without positions: the maps' channels already carry what the head needs.
 
     Args:
         feature_shape: H, W and C of the backbone's output.
@@ -32,6 +37,7 @@ def build_head(
         settings: sizes, noise, dropout and the seed of the initial weights.
         mean: float32 [C] of the training features; None when stored weights will replace it.
         variance: float32 [C], likewise.
+        precision: of the products, float32 or bfloat16; weights, attention and probabilities are float32 either way.
 
     Returns:
         A model from float32 [N, H, W, C] to a dictionary of ``probabilities`` float32 [N, class_count] and
@@ -39,25 +45,21 @@ def build_head(
     """
     height, width, channels = feature_shape
     keras.utils.set_random_seed(settings.seed)
+    arithmetic = policy_of(precision)
     inputs = keras.Input(feature_shape, name="features")
     standardised = _standardise(channels, mean, variance)(inputs)
     tokens = keras.layers.Reshape((height * width, channels), name="tokens")(standardised)
-    attended, scores = keras.layers.MultiHeadAttention(settings.heads, settings.key_dim, name="attention")(
-        tokens, tokens, return_attention_scores=True
-    )
-    hidden = keras.layers.GaussianNoise(settings.noise, name="token_noise")(attended)
-    hidden = keras.layers.GlobalAveragePooling1D(name="pool")(hidden)
-    hidden = keras.layers.Dense(settings.units, activation="relu", name="dense")(hidden)
+    pooled, drawn = PooledSelfAttention(settings.heads, settings.key_dim, name="attention", dtype=arithmetic)(tokens)
+    # What noise of its own on every token comes to in their mean.
+    token_noise = settings.noise / math.sqrt(height * width)
+    hidden = keras.layers.GaussianNoise(token_noise, name="token_noise")(pooled)
+    hidden = keras.layers.Dense(settings.units, activation="relu", name="dense", dtype=arithmetic)(hidden)
     hidden = keras.layers.BatchNormalization(momentum=0.9, name="batch_normalisation")(hidden)
     hidden = keras.layers.GaussianNoise(settings.noise, name="noise")(hidden)
     hidden = keras.layers.Dropout(settings.dropout, name="dropout")(hidden)
     probabilities = keras.layers.Dense(class_count, activation="softmax", name="probabilities")(hidden)
-    return keras.Model(inputs, {"probabilities": probabilities, "attention": attention_map(scores, height, width)})
-
-
-def attention_map(scores: keras.KerasTensor, height: int, width: int) -> keras.KerasTensor:
-    """Average scores [N, heads, queries, keys] over heads and queries into [N, height, width]."""
-    return keras.ops.reshape(keras.ops.mean(scores, axis=(1, 2)), (-1, height, width))
+    attention = keras.layers.Reshape((height, width), name="attention_map")(drawn)
+    return keras.Model(inputs, {"probabilities": probabilities, "attention": attention})
 
 
 def _standardise(channels: int, mean: np.ndarray | None, variance: np.ndarray | None) -> keras.layers.Layer:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ml.head import build_head
+from ml.precision import resolve_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ml.features import FeatureReader
 
 __all__ = ["LabelledImages", "TrainedHead", "predict_head", "train_head"]
+
+STEPS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,18 @@ class LabelledImages:
 class TrainedHead:
     """A head with its best epoch's weights.
 
-    ``history`` has the columns epoch (from 1), accuracy, loss, val_accuracy and val_loss.
+    Attributes:
+        head: computes in float32, whatever it was trained in.
+        history: columns epoch (from 1), accuracy, loss, val_accuracy and val_loss.
+        best_epoch: whose weights it has.
+        precision: of the products in training.
+        seconds: of training alone.
     """
 
     head: keras.Model
     history: pd.DataFrame
     best_epoch: int
+    precision: str
     seconds: float
 
 
@@ -86,8 +95,9 @@ def train_head(
         on_epoch: called after each epoch with its number, from 1, and its metrics.
     """
     started = time.monotonic()
-    mean, variance = channel_statistics(reader, sorted(set(training.image_ids)))
-    head = build_head(reader.shape(), class_count, settings, mean, variance)
+    statistics = channel_statistics(reader, sorted(set(training.image_ids)))
+    precision = resolve_precision(settings.precision)
+    head = build_head(reader.shape(), class_count, settings, *statistics, precision)
     model = keras.Model(head.input, head.output["probabilities"])
     model.compile(
         optimizer=keras.optimizers.Adam(settings.learning_rate),
@@ -95,6 +105,8 @@ def train_head(
         metrics=["accuracy"],
         # XLA on CPUs compiles for seconds what then runs no faster.
         jit_compile=False,
+        # Steps between which Keras comes back to Python, which takes it as long as the products of a small batch.
+        steps_per_execution=STEPS_AT_ONCE,
     )
     stopping = keras.callbacks.EarlyStopping("val_loss", patience=settings.patience, restore_best_weights=True)
     fitted = model.fit(
@@ -108,7 +120,18 @@ def train_head(
     history = pd.DataFrame(fitted.history).rename_axis("epoch").reset_index()
     history["epoch"] += 1
     best = int(history["val_loss"].argmin()) + 1
-    return TrainedHead(head, history, best, time.monotonic() - started)
+    if precision != "float32":
+        head = _in_float32(head, reader.shape(), class_count, settings)
+    return TrainedHead(head, history, best, precision, time.monotonic() - started)
+
+
+def _in_float32(
+    head: keras.Model, shape: tuple[int, int, int], class_count: int, settings: TrainSettings
+) -> keras.Model:
+    """The same weights in the arithmetic in which a head is evaluated and served."""
+    plain = build_head(shape, class_count, settings)
+    plain.set_weights(head.get_weights())
+    return plain
 
 
 def predict_head(
@@ -127,11 +150,20 @@ def channel_statistics(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of each channel over images and positions: two float32 [C]."""
     channels = reader.shape()[2]
+    # About the first batch's mean: squares of large values with a small spread would leave nothing of it.
+    shift = _tokens(reader, image_ids[:batch_size]).mean(axis=0)
     total, squares, count = np.zeros(channels), np.zeros(channels), 0
     for start in range(0, len(image_ids), batch_size):
-        values = reader.take(image_ids[start : start + batch_size]).reshape(-1, channels).astype(np.float64)
+        values = _tokens(reader, image_ids[start : start + batch_size]) - shift
         total += values.sum(axis=0)
-        squares += np.square(values).sum(axis=0)
+        squares += np.einsum("nc,nc->c", values, values)
         count += len(values)
     mean = total / count
-    return mean.astype(np.float32), np.maximum(squares / count - mean**2, 0.0).astype(np.float32)
+    variance = np.maximum(squares / count - mean**2, 0.0)
+    return (mean + shift).astype(np.float32), variance.astype(np.float32)
+
+
+def _tokens(reader: FeatureReader, image_ids: Sequence[str]) -> np.ndarray:
+    """The features at every position: float32 [N x H x W, C]."""
+    maps = reader.take(image_ids)
+    return maps.reshape(-1, maps.shape[-1]).astype(np.float32)

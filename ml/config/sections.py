@@ -175,6 +175,9 @@ class TrainSettings(_Section):
     noise: float = Field(0.1, ge=0, description="standard deviation of the Gaussian noise")
     dropout: float = Field(0.3, ge=0, lt=1)
     oversample: Literal["random_over", "none"] = "random_over"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of the products in training; auto takes bfloat16 where the machine has it"
+    )
     seed: int = 7
 
 

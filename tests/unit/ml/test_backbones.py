@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras.src.legacy.saving import legacy_h5_format
 
-from ml.backbones import BACKBONES, build_backbone, resolve_precision, weights_digest
+from ml.backbones import BACKBONES, build_backbone, weights_digest
 from ml.config import VariantSettings
 from ml.errors import ConfigError, WeightsError
 
@@ -167,12 +167,3 @@ def test_unknown_names_are_refused_with_the_known_ones(make_settings, variants, 
 
     with pytest.raises(ConfigError, match=message):
         build_backbone(settings, "mine")
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_precision_that_is_asked_for_is_taken(precision):
-    assert resolve_precision(precision) == precision
-
-
-def test_auto_picks_one_that_exists():
-    assert resolve_precision("auto") in {"float32", "bfloat16"}

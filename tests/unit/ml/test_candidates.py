@@ -1,10 +1,11 @@
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
 from ml.candidates import Candidate, load_candidate, load_head, store_candidate, weights_notice
-from ml.errors import NotFoundError
+from ml.errors import DataError, NotFoundError
 from ml.head import build_head
 
 SHAPE = (2, 2, 6)
@@ -59,6 +60,15 @@ def test_head_is_rebuilt_after_its_settings_have_changed(store, make_settings, c
     today = make_settings({"train": {"units": 32, "heads": 4, "key_dim": 8}})
 
     assert load_head(store, candidate, today).get_layer("dense").units == 8
+
+
+def test_weights_of_a_head_that_was_built_otherwise_are_refused(store, settings, candidate):
+    inputs = keras.Input(SHAPE)
+    other = keras.layers.Dense(3, name="probabilities")(keras.layers.Flatten()(inputs))
+    store_candidate(store, candidate, keras.Model(inputs, other))
+
+    with pytest.raises(DataError, match=r"mobilenet that run manual__2026.* does not fit"):
+        load_head(store, candidate, settings)
 
 
 def test_decisive_settings_are_the_candidates_and_the_rest_are_todays(make_settings, candidate):

@@ -44,7 +44,7 @@ def test_every_image_gets_the_map_of_its_own_pixels(store, images, small_shards,
     assert extract_missing(store, PREFIX, images, tiny_backbone, small_shards) == 7
 
     maps = reader().take([f"id{index}" for index in (6, 0, 3)])
-    assert (maps.shape, maps.dtype) == ((3, 2, 2, 3), np.float32)
+    assert (maps.shape, maps.dtype) == ((3, 2, 2, 3), np.float16)
     np.testing.assert_allclose(maps.mean(axis=(1, 2, 3)), np.array([180, 0, 90]) / 255, atol=1e-3)
 
 

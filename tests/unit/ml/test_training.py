@@ -8,12 +8,30 @@ from ml.training import LabelledImages, channel_statistics, predict_head, train_
 
 SHAPE = (2, 2, 6)
 SETTINGS = TrainSettings(
-    epochs=6, batch_size=8, learning_rate=0.01, patience=6, heads=2, key_dim=4, units=16, dropout=0
+    epochs=6,
+    batch_size=8,
+    learning_rate=0.01,
+    patience=6,
+    heads=2,
+    key_dim=4,
+    units=16,
+    dropout=0,
+    precision="float32",
 )
 
 
 def labelled(indices):
     return LabelledImages([f"id{index}" for index in indices], np.array([index % 2 for index in indices]))
+
+
+def cached(store, folder, maps):
+    """A reader of these maps, whose images are called id0, id1 and so on."""
+    path = folder / "shard.npy"
+    np.save(path, maps.astype(np.float16))
+    store.upload(path, "features/two/0/shard.npy")
+    ids = [f"id{index}" for index in range(len(maps))]
+    store.put("features/two/0/shard.json", dump_json({"image_ids": ids, "shape": list(maps.shape)}))
+    return FeatureReader(store, "features/two/0/", folder / "cache")
 
 
 @pytest.fixture
@@ -22,12 +40,7 @@ def reader(store, tmp_path):
     generator = np.random.default_rng(0)
     maps = generator.normal(0, 1, (60, *SHAPE))
     maps[1::2, :, :, 0] += 4
-    path = tmp_path / "shard.npy"
-    np.save(path, maps.astype(np.float16))
-    store.upload(path, "features/two/0/shard.npy")
-    ids = [f"id{index}" for index in range(60)]
-    store.put("features/two/0/shard.json", dump_json({"image_ids": ids, "shape": list(maps.shape)}))
-    return FeatureReader(store, "features/two/0/", tmp_path / "cache")
+    return cached(store, tmp_path, maps)
 
 
 @pytest.fixture
@@ -114,12 +127,31 @@ def test_image_that_is_named_more_often_weighs_more(train, reader):
 
 def test_statistics_are_those_of_the_named_images(reader):
     ids = [f"id{index}" for index in range(1, 21, 2)]
-    maps = reader.take(ids)
+    maps = reader.take(ids).astype(np.float64)
 
     mean, variance = channel_statistics(reader, ids, batch_size=3)
 
     np.testing.assert_allclose(mean, maps.mean(axis=(0, 1, 2)), rtol=1e-4)
     np.testing.assert_allclose(variance, maps.var(axis=(0, 1, 2)), rtol=1e-4)
+
+
+def test_a_small_spread_about_a_large_mean_is_not_lost(store, tmp_path):
+    maps = 1000 + np.random.default_rng(0).integers(0, 2, (30, *SHAPE))
+    reader = cached(store, tmp_path, maps)
+
+    _, variance = channel_statistics(reader, [f"id{index}" for index in range(30)], batch_size=7)
+
+    np.testing.assert_allclose(variance, maps.var(axis=(0, 1, 2)), rtol=1e-4)
+
+
+def test_head_trained_in_bfloat16_computes_in_float32(train, reader):
+    trained = train(precision="bfloat16")
+    test = labelled(range(50, 60))
+    probabilities = predict_head(trained.head, reader, test.image_ids)["probabilities"]
+
+    assert trained.precision == "bfloat16"
+    assert {layer.compute_dtype for layer in trained.head.layers} == {"float32"}
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), test.labels)
 
 
 def test_predictions_come_in_the_order_asked_for_whatever_the_batches(train, reader):
