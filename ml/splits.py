@@ -79,9 +79,10 @@ def _queue(groups: np.ndarray, labels: np.ndarray, names: pd.Index, seed: int) -
     group, label = np.divmod(pairs, width)
     most = np.lexsort((label, -images, group))
     numbers, first = np.unique(group[most], return_index=True)
-    sizes = np.bincount(groups, minlength=1)[numbers]
-    queue = zip(numbers.tolist(), label[most[first]].tolist(), sizes.tolist(), strict=True)
-    return sorted(queue, key=lambda served: _order(seed, names[served[0]]))
+    sizes = np.bincount(groups)[numbers]
+    order = np.argsort([_order(seed, name) for name in names[numbers]])
+    columns = (numbers, label[most[first]], sizes)
+    return list(zip(*(column[order].tolist() for column in columns), strict=True))
 
 
 def _count(labels: np.ndarray, splits: np.ndarray, classes: int) -> np.ndarray:
