@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml.config import StoreSettings, TrainSettings
-from ml.features import FeatureReader
+from ml.features import FeatureReader, write_shard
 from ml.precision import resolve_precision
-from ml.storage import dump_json, open_store
+from ml.storage import open_store
 
 if TYPE_CHECKING:
     import keras
@@ -63,11 +63,8 @@ def _draw(channels: int) -> tuple[np.ndarray, np.ndarray]:
 def _cached(folder: Path, maps: np.ndarray) -> FeatureReader:
     store = open_store(StoreSettings(url=str(folder / "store")))
     for start in range(0, IMAGES, SHARD):
-        path = folder / "shard.npy"
-        np.save(path, maps[start : start + SHARD])
-        store.upload(path, f"{PREFIX}{start:06d}.npy")
         ids = [str(number) for number in range(start, start + SHARD)]
-        store.put(f"{PREFIX}{start:06d}.json", dump_json({"image_ids": ids, "shape": list(maps.shape)}))
+        write_shard(store, PREFIX, ids, maps[start : start + SHARD])
     return FeatureReader(store, PREFIX, folder / "cache")
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ml.config import Settings
     from ml.storage import Store
 
-__all__ = ["FeatureReader", "ImageSource", "extract_missing", "features_fingerprint", "image_sources"]
+__all__ = ["FeatureReader", "ImageSource", "extract_missing", "features_fingerprint", "image_sources", "write_shard"]
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def extract_missing(
         shard = missing[start : start + size]
         began = time.monotonic()
         maps = [_checked(run_backbone(batch), prefix) for batch in _batches(store, shard, settings)]
-        _write_shard(store, prefix, shard, np.concatenate(maps))
+        write_shard(store, prefix, [image.image_id for image in shard], np.concatenate(maps))
         rate = len(shard) / (time.monotonic() - began)
         log.info("%s: %d of %d images, %.1f a second", prefix, start + len(shard), len(missing), rate)
     return len(missing)
@@ -193,15 +193,22 @@ def _checked(maps: np.ndarray, prefix: str) -> np.ndarray:
     return half
 
 
-def _write_shard(store: Store, prefix: str, images: Sequence[ImageSource], maps: np.ndarray) -> None:
-    ids = [image.image_id for image in images]
+def write_shard(store: Store, prefix: str, ids: Sequence[str], maps: np.ndarray) -> None:
+    """Add feature maps to a cache: the shard, then the index that makes it known.
+
+    Args:
+        store: of the cache.
+        prefix: of the variant and fingerprint.
+        ids: of the images, in the order of their maps.
+        maps: float16 [N, H, W, C].
+    """
     name = prefix + hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shard.npy"
         np.save(path, maps, allow_pickle=False)
         store.upload(path, f"{name}.npy")
     try:
-        store.put_if_absent(f"{name}.json", dump_json({"image_ids": ids, "shape": list(maps.shape)}))
+        store.put_if_absent(f"{name}.json", dump_json({"image_ids": list(ids), "shape": list(maps.shape)}))
     except AlreadyExistsError:
         # The name is a digest of the ids: another task extracted exactly these, and its shard serves as well.
         log.info("%s was written by another task meanwhile", name)

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from ml.config import TrainSettings
-from ml.features import FeatureReader
-from ml.storage import dump_json
+from ml.features import FeatureReader, write_shard
 from ml.training import LabelledImages, channel_statistics, predict_head, train_head
 
 SHAPE = (2, 2, 6)
@@ -26,11 +25,7 @@ def labelled(indices):
 
 def cached(store, folder, maps):
     """A reader of these maps, whose images are called id0, id1 and so on."""
-    path = folder / "shard.npy"
-    np.save(path, maps.astype(np.float16))
-    store.upload(path, "features/two/0/shard.npy")
-    ids = [f"id{index}" for index in range(len(maps))]
-    store.put("features/two/0/shard.json", dump_json({"image_ids": ids, "shape": list(maps.shape)}))
+    write_shard(store, "features/two/0/", [f"id{index}" for index in range(len(maps))], maps.astype(np.float16))
     return FeatureReader(store, "features/two/0/", folder / "cache")
 
 
