@@ -87,7 +87,7 @@ def _candidate(
         feature_shape=feature_shape,
         weights_digest=features["weights_digest"],
         precision=features["precision"],
-        settings=_decisive(context, features["precision"]),
+        settings=_decisive(context, features["precision"], trained.precision),
         best_epoch=trained.best_epoch,
         seconds=features["seconds"] + trained.seconds,
         mlflow_run_id=mlflow_run_id,
@@ -108,10 +108,10 @@ def _log_epoch(registry: Registry, tracked: str, variant: str, epoch: int, metri
     registry.log_metrics(tracked, metrics, epoch)
 
 
-def _decisive(context: Context, precision: str) -> dict[str, Any]:
+def _decisive(context: Context, extraction: str, training: str) -> dict[str, Any]:
     sections = context.settings.model_dump(mode="json", include=set(DECISIVE))
     # What `auto` meant on this machine is part of what the candidate is.
-    sections["features"]["precision"] = precision
+    sections["features"]["precision"], sections["train"]["precision"] = extraction, training
     return sections
 
 

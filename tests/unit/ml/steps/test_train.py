@@ -5,6 +5,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from ml.candidates import load_candidate
+from ml.precision import resolve_precision
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +21,7 @@ def test_candidate_says_what_it_was_made_from(first_run, candidate):
     assert candidate.fingerprint == first_run.extracted["narrow"]["fingerprint"]
     assert candidate.weights_digest == first_run.extracted["narrow"]["weights_digest"]
     assert candidate.settings["features"]["precision"] == "float32"
+    assert candidate.settings["train"]["precision"] == resolve_precision("auto")
 
 
 def test_time_is_that_of_extraction_and_training(first_run, candidate):
