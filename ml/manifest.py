@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -43,10 +43,6 @@ class TableSchema:
     columns: pa.Schema
     key: tuple[str, ...]
     repeating: tuple[str, ...]
-
-    def part(self, names: Sequence[str]) -> TableSchema:
-        """Some of the columns, the key among them."""
-        return replace(self, columns=pa.schema([self.columns.field(name) for name in names]))
 
 
 LEDGER = TableSchema(
@@ -169,7 +165,8 @@ def from_parquet(data: bytes, schema: TableSchema, columns: Sequence[str] | None
             "It was written by another version of Quartet.",
         )
     names = schema.columns.names if columns is None else list(columns)
-    return pd.DataFrame(file.read(names).cast(schema.part(names).columns).to_pandas())
+    types = pa.schema([schema.columns.field(name) for name in names])
+    return pd.DataFrame(file.read(names).cast(types).to_pandas())
 
 
 def snapshot_digest(manifest: pa.Table, ledger: pa.Table) -> str:

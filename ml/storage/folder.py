@@ -229,13 +229,12 @@ class FolderStore:
             os.close(descriptor)
 
     def _walk(self, folder: Path, base: str, prefix: str) -> Iterator[ObjectInfo]:
-        whole = base.startswith(prefix)  # then so does every key below, and none needs to be looked at
         for name, entry in _children(folder):
             key = base + name
             if name.endswith("/"):
                 if (key.startswith(prefix) or prefix.startswith(key)) and key != f"{PRIVATE}/":
                     yield from self._walk(Path(entry.path), key, prefix)
-            elif whole or key.startswith(prefix):
+            elif key.startswith(prefix):
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:  # gone since the folder was read
