@@ -10,14 +10,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from rich.console import Console
 
-from bench import feature_cache, head, ingest, precision
+from bench import head, ingest
 from bench.record import write_result
 
 BENCHES = {
-    "feature_cache": feature_cache.measure,
     "head": head.measure,
     "ingest": ingest.measure,
-    "precision": precision.measure,
 }
 
 

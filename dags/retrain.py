@@ -7,8 +7,9 @@ measures them and the champion on the frozen test split, and promotes the winner
 | task | does |
 |--|--|
 | `split` | lays down what the run trains on; an image's split was decided when it arrived |
-| `candidate.extract` | a variant's backbone over the images whose feature maps are not cached yet |
-| `candidate.train` | a variant's attention head on the cached feature maps |
+| `list_missing` | which feature maps are not cached yet, cut into parts; none when nothing is new |
+| `extract` | one for each part: every image once through the backbones that have not seen it |
+| `train` | one for each variant: an attention head on the cached feature maps |
 | `evaluate` | every candidate and the champion on the same test images; the winner is chosen on validation images |
 | `gate` | the configured rules, each with its numbers |
 | `promote` | exports the winner, publishes it as the next version, makes it the champion; skipped if rejected |
@@ -20,7 +21,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, Param, dag, get_current_context, task, task_group
+from airflow.sdk import Metadata, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from plugins.alerts import FailureNotifier
@@ -65,40 +66,39 @@ def retrain() -> None:
             plan = split.run(context, retrain_id, params["snapshot_id"], params["variants"])
         return list(plan["variants"])
 
-    @task(
-        queue="gpu",
-        pool="gpu",
-        map_index_template="{{ task.op_kwargs['variant'] }}",
-        doc_md="Extract missing feature maps.",
-    )
-    def extract(retrain_id: str, variant: str) -> dict[str, Any]:
+    @task(queue="gpu", pool="gpu", doc_md="Find the feature maps that are not cached; returns the parts to extract.")
+    def list_missing(retrain_id: str) -> list[str]:
+        from ml.steps import list_missing
+
+        with open_context(accelerator=True) as context:
+            return list_missing.run(context, retrain_id)
+
+    @task(queue="gpu", pool="gpu", doc_md="Extract a part's feature maps, for all variants that lack them.")
+    def extract(retrain_id: str, part: str) -> dict[str, Any]:
         from ml.steps import extract
 
-        with open_context() as context:
-            return extract.run(context, retrain_id, variant)
+        with open_context(accelerator=True) as context:
+            return extract.run(context, retrain_id, part)
 
     @task(
         queue="gpu",
         pool="gpu",
-        map_index_template="{{ task.op_kwargs['features']['variant'] }}",
+        # With everything cached there is no part to extract, and `extract` is skipped.
+        trigger_rule="none_failed",
+        map_index_template="{{ task.op_kwargs['variant'] }}",
         doc_md="Train the attention head.",
     )
-    def train(features: dict[str, Any]) -> dict[str, Any]:
+    def train(retrain_id: str, variant: str) -> dict[str, Any]:
         from ml.steps import train
 
-        with open_context() as context:
-            return train.run(context, features)
-
-    @task_group
-    def candidate(retrain_id: str, variant: str) -> None:
-        features: Any = extract(retrain_id=retrain_id, variant=variant)
-        train(features=features)
+        with open_context(accelerator=True) as context:
+            return train.run(context, retrain_id, variant)
 
     @task(queue="gpu", pool="gpu", doc_md="Measure the candidates and the champion on the same test images.")
     def evaluate(retrain_id: str) -> str:
         from ml.steps import evaluate
 
-        with open_context() as context:
+        with open_context(accelerator=True) as context:
             return str(evaluate.run(context, retrain_id)["chosen"])
 
     @task(multiple_outputs=True, doc_md="Apply the gate's rules to the winner.")
@@ -115,7 +115,7 @@ def retrain() -> None:
 
         if not promoted:
             raise AirflowSkipException(reason)
-        with open_context() as context:
+        with open_context(accelerator=True) as context:
             promotion = promote.run(context, retrain_id)
         yield Metadata(CHAMPION, extra=promotion)
         return promotion["version"]
@@ -132,7 +132,11 @@ def retrain() -> None:
     # Everything a run writes lies under its id, so tasks hand on references to it and nothing larger.
     retrain_id = "{{ run_id }}"
     decision: Any = gate(retrain_id)
-    candidate.partial(retrain_id=retrain_id).expand(variant=split(retrain_id)) >> evaluate(retrain_id) >> decision
+    variants: Any = split(retrain_id)
+    parts: Any = list_missing(retrain_id)
+    trained: Any = train.partial(retrain_id=retrain_id).expand(variant=variants)
+    variants >> parts
+    extract.partial(retrain_id=retrain_id).expand(part=parts) >> trained >> evaluate(retrain_id) >> decision
     version: Any = promote(retrain_id, decision["promoted"], decision["reason"])
     report(retrain_id, version)
 

@@ -178,13 +178,17 @@ def retrain(
     snapshot_id: Annotated[str | None, typer.Option(help="The newest published one by default.")] = None,
 ) -> None:
     """Train the variants, measure them, and promote the winner if the gate lets it."""
-    from ml.steps import evaluate, extract, gate, promote, report, split, train
+    from ml.machine import claim_accelerator
+    from ml.steps import evaluate, extract, gate, list_missing, promote, report, split, train
 
     context = _context()
     run_id = f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     plan = split.run(context, run_id, snapshot_id, variant)
+    claim_accelerator()
+    for part in list_missing.run(context, run_id):
+        extract.run(context, run_id, part)
     for name in plan["variants"]:
-        train.run(context, extract.run(context, run_id, name))
+        train.run(context, run_id, name)
     leaderboard = evaluate.run(context, run_id)
     decision = gate.run(context, run_id)
     version = promote.run(context, run_id)["version"] if decision["promoted"] else None

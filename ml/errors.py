@@ -14,6 +14,7 @@ __all__ = [
     "AlreadyExistsError",
     "ConfigError",
     "ConflictError",
+    "CorruptShardError",
     "DataError",
     "InvalidKeyError",
     "NotFoundError",
@@ -80,6 +81,10 @@ class InvalidKeyError(StoreError):
 
 class DataError(QuartetError):
     """The images, their labels or their number do not allow the step."""
+
+
+class CorruptShardError(DataError):
+    """Cached feature maps are not the bytes that were written."""
 
 
 class OvertakenError(DataError):

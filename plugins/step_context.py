@@ -16,8 +16,11 @@ __all__ = ["open_context"]
 
 
 @contextmanager
-def open_context() -> Iterator[Context]:
+def open_context(accelerator: bool = False) -> Iterator[Context]:
     """Give a step its settings and store.
+
+    Args:
+        accelerator: take a GPU, where there is one, that no other task of this machine has.
 
     Raises:
         AirflowFailException: for an error that stays however often the task is tried: wrong settings, wrong data,
@@ -28,6 +31,10 @@ def open_context() -> Iterator[Context]:
     from ml.errors import ConfigError, DataError, WeightsError
 
     try:
+        if accelerator:
+            from ml.machine import claim_accelerator
+
+            claim_accelerator()
         yield Context.from_environment()
     except (ConfigError, DataError, WeightsError) as error:
         raise AirflowFailException(f"{type(error).__name__}: {error}") from error

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["GPU_POOL", "prepare_database"]
 
 GPU_POOL = "gpu"
-#: Tasks in the pool at once. Two would fight for a GPU's memory; without one, the first computes while the second
-#: imports TensorFlow and builds its graph.
-SLOTS_WITH_GPU, SLOTS_WITHOUT = 1, 2
+#: Tasks in the pool at once where there is no GPU: the first computes while the second imports TensorFlow and builds
+#: its graph. Otherwise there is one for each GPU, of which a task takes one for itself.
+SLOTS_WITHOUT_GPU = 2
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 LOG_NAME = "database"
 LAST_LINES = 20
@@ -30,7 +30,7 @@ LAST_LINES = 20
 def prepare_database(layout: Layout, environment: Mapping[str, str], progress: Callable[[str], None]) -> bool:
     """Migrate the database and make the pool, if that was not done for the installed Airflow; return whether it was.
 
-    The pool is left alone afterwards: someone with two accelerators may have given it two slots.
+    The pool is left alone afterwards: people may have given it other slots.
 
     Raises:
         StackError: with the last lines that Airflow printed.
@@ -47,7 +47,8 @@ def prepare_database(layout: Layout, environment: Mapping[str, str], progress: C
 
 
 def _slots() -> int:
-    return SLOTS_WITH_GPU if NVIDIA.is_dir() and any(NVIDIA.iterdir()) else SLOTS_WITHOUT
+    gpus = len(list(NVIDIA.iterdir())) if NVIDIA.is_dir() else 0
+    return gpus or SLOTS_WITHOUT_GPU
 
 
 def _airflow(layout: Layout, environment: Mapping[str, str], *arguments: str) -> None:

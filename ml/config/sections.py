@@ -155,10 +155,15 @@ class WeightsSettings(_Section):
 class FeatureSettings(_Section):
     """Extraction of feature maps."""
 
-    batch_size: int = Field(32, ge=1)
+    batch_size: int | None = Field(
+        None, ge=1, description="images that a backbone is given at a time; null measures what is fastest"
+    )
     shard_size: int = Field(512, ge=1, description="images in one cached file")
+    part_size: int = Field(4096, ge=1, description="images that one task extracts, for all variants that lack them")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of the backbone's arithmetic; auto takes bfloat16 where the processor has it"
+        "auto",
+        description="of a backbone's arithmetic; auto compares both on real images once for a backbone and its "
+        "weights, and takes bfloat16 where it is faster and sound",
     )
 
 

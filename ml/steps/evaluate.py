@@ -13,8 +13,9 @@ from ml import layout
 from ml.candidates import load_candidate, load_head
 from ml.explain import choose_examples, overlay_examples
 from ml.extraction import ensure_features
-from ml.features import FeatureReader, image_sources
+from ml.features import FeatureReader
 from ml.metrics import align_probabilities, classification_metrics
+from ml.pictures import image_sources
 from ml.plan import load_plan, load_samples
 from ml.plots.attention import attention_overlays
 from ml.plots.evaluation import classification_report_table, confusion_heatmap

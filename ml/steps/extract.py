@@ -1,12 +1,11 @@
-"""Task ``extract``, once a variant: bring the cache of feature maps up to date."""
+"""Task ``extract``, once a part: run images through the backbones that have not seen them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ml.extraction import ensure_features
-from ml.features import image_sources
-from ml.plan import load_samples
+from ml.extraction import Extracted, extract_maps, missing_images
+from ml.feature_plan import load_maps, load_part, plan_parts, store_extracted
 
 if TYPE_CHECKING:
     from ml.context import Context
@@ -14,12 +13,23 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-def run(context: Context, run_id: str, variant: str) -> dict[str, Any]:
-    """Extract what the cache lacks of the run's images.
+def run(context: Context, run_id: str, part: str) -> dict[str, Any]:
+    """Extract one part; what an earlier try has extracted stays.
 
     Returns:
-        ``run_id``, ``variant``, ``fingerprint``, ``weights_digest``, ``precision``, ``images``, ``extracted`` and
-        ``seconds``.
+        ``run_id``, ``part``, ``extracted`` and ``seconds``, both by variant.
     """
-    images = image_sources(load_samples(context.store, run_id))
-    return {"run_id": run_id, **ensure_features(context, context.settings, variant, images)}
+    maps = load_maps(context.store, run_id)
+    variants, images = load_part(context.store, run_id, part)
+    missing = {variant: missing_images(context, maps[variant], images) for variant in variants}
+    extracted = dict.fromkeys(variants, Extracted(0, 0.0))
+    for lacking, chosen in plan_parts(missing, len(images)):
+        done = extract_maps(context, context.settings, [maps[variant] for variant in lacking], chosen)
+        extracted |= {variant: extracted[variant] + one for variant, one in done.items()}
+    store_extracted(context.store, run_id, part, extracted)
+    return {
+        "run_id": run_id,
+        "part": part,
+        "extracted": {variant: one.images for variant, one in extracted.items()},
+        "seconds": {variant: one.seconds for variant, one in extracted.items()},
+    }

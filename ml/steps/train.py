@@ -10,6 +10,7 @@ import numpy as np
 
 from ml import layout
 from ml.candidates import DECISIVE, Candidate, store_candidate
+from ml.feature_plan import extraction_seconds, load_maps
 from ml.features import FeatureReader
 from ml.plan import load_plan, load_samples
 from ml.registry import Registry
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml.context import Context
+    from ml.extraction import FeatureMaps
     from ml.training import TrainedHead
 
 __all__ = ["run"]
@@ -28,22 +30,20 @@ __all__ = ["run"]
 log = logging.getLogger(__name__)
 
 
-def run(context: Context, features: Mapping[str, Any]) -> dict[str, Any]:
+def run(context: Context, run_id: str, variant: str) -> dict[str, Any]:
     """Train one head.
 
     Args:
         context: settings and store.
-        features: what ``extract`` returned.
+        run_id: of a run whose feature maps are all cached.
+        variant: one of the run's.
 
     Returns:
         ``run_id``, ``variant``, ``epochs``, ``best_epoch``, ``val_loss`` and ``seconds`` (training alone).
     """
-    run_id, variant = str(features["run_id"]), str(features["variant"])
     settings, plan = context.settings, load_plan(context.store, run_id)
-    samples = load_samples(context.store, run_id)
-    reader = FeatureReader(
-        context.store, layout.features_prefix(variant, features["fingerprint"]), settings.store.cache_dir
-    )
+    samples, maps = load_samples(context.store, run_id), load_maps(context.store, run_id)[variant]
+    reader = FeatureReader(context.store, maps.prefix, settings.store.cache_dir)
     registry = Registry(settings)
     parameters = settings.train.model_dump() | settings.variants[variant].model_dump()
     tracked = registry.start_run(run_id, variant, parameters | {"weights": settings.weights.source})
@@ -55,7 +55,7 @@ def run(context: Context, features: Mapping[str, Any]) -> dict[str, Any]:
         settings.train,
         lambda epoch, metrics: _log_epoch(registry, tracked, variant, epoch, metrics),
     )
-    candidate = _candidate(context, features, plan, trained, reader.shape(), tracked)
+    candidate = _candidate(context, maps, plan, trained, reader.shape(), tracked)
     context.store.put(layout.run_key(run_id, variant, "history.parquet"), _parquet(trained.history))
     store_candidate(context.store, candidate, trained.head)
     epochs = len(trained.history)
@@ -72,7 +72,7 @@ def run(context: Context, features: Mapping[str, Any]) -> dict[str, Any]:
 
 def _candidate(
     context: Context,
-    features: Mapping[str, Any],
+    maps: FeatureMaps,
     plan: Mapping[str, Any],
     trained: TrainedHead,
     feature_shape: tuple[int, int, int],
@@ -80,16 +80,16 @@ def _candidate(
 ) -> Candidate:
     return Candidate(
         run_id=plan["run_id"],
-        variant=str(features["variant"]),
+        variant=maps.variant,
         snapshot_id=plan["snapshot_id"],
         classes=tuple(plan["classes"]),
-        fingerprint=features["fingerprint"],
+        fingerprint=maps.fingerprint,
         feature_shape=feature_shape,
-        weights_digest=features["weights_digest"],
-        precision=features["precision"],
-        settings=_decisive(context, features["precision"], trained.precision),
+        weights_digest=maps.weights_digest,
+        precision=maps.precision,
+        settings=_decisive(context, maps.precision, trained.precision),
         best_epoch=trained.best_epoch,
-        seconds=features["seconds"] + trained.seconds,
+        seconds=extraction_seconds(context.store, plan["run_id"], maps.variant) + trained.seconds,
         mlflow_run_id=mlflow_run_id,
     )
 

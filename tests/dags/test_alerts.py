@@ -156,7 +156,7 @@ def test_channels_that_are_down_change_nothing_and_the_log_says_so(
 class FailedTask:
     """What a callback sees of a task, and of its run: the states of all tasks, and what was left of failures."""
 
-    dag_id, run_id, task_id, try_number = "retrain", "manual__1", "candidate.train", 1
+    dag_id, run_id, task_id, try_number = "retrain", "manual__1", "train", 1
 
     def __init__(self, map_index=-1, states=(), failure=None):
         self.map_index, self._states, self._failure = map_index, dict(states), failure
@@ -192,26 +192,26 @@ def tell(set_up, channels, http_sink):
 def test_a_task_that_was_killed_is_told(tell):
     title, message, facts = tell("task_failure", ti=FailedTask())
 
-    assert title == "retrain: candidate.train failed"
+    assert title == "retrain: train failed"
     assert "it was probably killed" in message
-    assert facts["task"] == "candidate.train"
+    assert facts["task"] == "train"
 
 
 def test_of_several_tasks_that_fail_the_last_tells_and_the_others_are_named(tell):
-    states = {"candidate.train_0": "failed", "candidate.train_1": "failed", "evaluate": "upstream_failed"}
+    states = {"train_0": "failed", "train_1": "failed", "evaluate": "upstream_failed"}
     failure = {"message": "MemoryError", "remedy": "", "facts": {}, "links": {}}
     title, message, facts = tell("task_failure", ti=FailedTask(1, states, failure))
 
-    assert (title, message) == ("retrain: candidate.train failed", "MemoryError")
-    assert (facts["task"], facts["failed too"]) == ("candidate.train [1]", "candidate.train_0")
+    assert (title, message) == ("retrain: train failed", "MemoryError")
+    assert (facts["task"], facts["failed too"]) == ("train [1]", "train_0")
 
 
 def test_a_failure_is_told_without_details_when_they_cannot_be_read(tell, caplog):
     title, _, facts = tell("task_failure", ti=Unreachable())
 
-    assert title == "retrain: candidate.train failed"
+    assert title == "retrain: train failed"
     assert "failed too" not in facts
-    assert "what candidate.train left of its failure cannot be read" in caplog.text
+    assert "what train left of its failure cannot be read" in caplog.text
 
 
 @pytest.mark.parametrize("context", [{"ti": FailedTask()}, {}], ids=["with a task", "without"])

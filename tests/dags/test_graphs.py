@@ -1,5 +1,4 @@
 import pytest
-from airflow.sdk.definitions.taskgroup import MappedTaskGroup
 
 GRAPHS = {
     "ingest_images": {
@@ -13,16 +12,17 @@ GRAPHS = {
         "clear_landing": set(),
     },
     "retrain": {
-        "split": {"candidate.extract"},
-        "candidate.extract": {"candidate.train"},
-        "candidate.train": {"evaluate"},
+        "split": {"list_missing", "train"},
+        "list_missing": {"extract"},
+        "extract": {"train"},
+        "train": {"evaluate"},
         "evaluate": {"gate"},
         "gate": {"promote"},
         "promote": {"report"},
         "report": set(),
     },
 }
-NEED_THE_ACCELERATOR = {"candidate.extract", "candidate.train", "evaluate", "promote"}
+NEED_THE_ACCELERATOR = {"list_missing", "extract", "train", "evaluate", "promote"}
 
 
 @pytest.mark.parametrize("dag_id", GRAPHS)
@@ -78,13 +78,20 @@ def test_report_is_written_for_a_rejected_run_too(load_dag):
     dag = load_dag("retrain")
 
     assert dag.get_task("report").trigger_rule == "none_failed"
-    assert {task.trigger_rule for task in dag.tasks if task.task_id != "report"} == {"all_success"}
 
 
-def test_candidates_are_mapped_over_the_variants(load_dag):
+def test_heads_are_trained_when_there_was_nothing_to_extract(load_dag):
     dag = load_dag("retrain")
 
-    assert isinstance(dag.task_group.children["candidate"], MappedTaskGroup)
+    assert dag.get_task("train").trigger_rule == "none_failed"
+    assert {task.trigger_rule for task in dag.tasks if task.task_id not in {"train", "report"}} == {"all_success"}
+
+
+def test_extraction_is_mapped_over_parts_and_training_over_variants(load_dag):
+    dag = load_dag("retrain")
+
+    mapped = {task.task_id: set(task.op_kwargs_expand_input.value) for task in dag.tasks if task.is_mapped}
+    assert mapped == {"extract": {"part"}, "train": {"variant"}}
 
 
 def test_form_for_a_manual_run_asks_for_variants_and_snapshot(load_dag):

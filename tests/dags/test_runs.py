@@ -80,7 +80,10 @@ def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
     assert trained == dict.fromkeys(
         (
             "split",
-            *(f"candidate.{task}[{index}]" for task in ("extract", "train") for index in (0, 1)),
+            "list_missing",
+            "extract[0]",
+            "train[0]",
+            "train[1]",
             "evaluate",
             "gate",
             "promote",
@@ -104,7 +107,7 @@ def test_second_retrain_extracts_nothing_and_a_rejected_one_still_gets_its_repor
     first, states = run_dag("retrain", conf={"variants": ["narrow"]})
     shards = [info.key for info in context.store.list("features/")]
 
-    second, _ = run_dag("retrain", conf={"variants": ["narrow"]})
+    second, repeated = run_dag("retrain", conf={"variants": ["narrow"]})
 
     assert (states["gate"], states["promote"], states["report"]) == ("success", "skipped", "success")
     assert shards
@@ -112,6 +115,7 @@ def test_second_retrain_extracts_nothing_and_a_rejected_one_still_gets_its_repor
     assert Registry(context.settings).champion() is None
     assert len([info.key for info in context.store.list("runs/") if info.key.endswith("report.html")]) == 2
     assert first.run_id != second.run_id
+    assert (repeated["extract"], repeated["train[0]"]) == ("skipped", "success")
 
 
 def test_nothing_new_ends_the_run_without_a_snapshot(set_up, run_dag, tmp_path):

@@ -96,7 +96,7 @@ def ask_everywhere(context: Context, champion: Champion) -> Answers:
 
 
 def _predict_offline(context: Context, champion: Champion, image: bytes) -> np.ndarray:
-    """Backbone and stored head in Keras: what was trained, not what was exported."""
+    """Backbone and stored head put together here: what was trained, not what was exported."""
     import tensorflow as tf
 
     from ml.candidates import load_candidate, load_head
@@ -107,5 +107,5 @@ def _predict_offline(context: Context, champion: Champion, image: bytes) -> np.n
     settings = candidate.restore_settings(context.settings)
     head = load_head(context.store, candidate, context.settings)
     model = assemble_model(settings, candidate.variant, head, candidate.precision)
-    predict = tf.function(lambda images: model(decode_batch(images, settings.images.size), training=False))
+    predict = tf.function(lambda images: model(decode_batch(images, settings.images.size)))
     return np.asarray(predict(tf.constant([image]))["probabilities"], np.float32).ravel()

@@ -15,7 +15,7 @@ RUN = {
     "queued_at": "2026-01-01T00:00:00Z", "start_date": "2026-01-01T00:00:01.500000Z", "end_date": None,
 }  # fmt: skip
 TASK = {
-    "task_id": "candidate.train", "map_index": 1, "rendered_map_index": "vgg19", "state": None, "try_number": 0,
+    "task_id": "train", "map_index": 1, "rendered_map_index": "vgg19", "state": None, "try_number": 0,
     "start_date": None, "end_date": None,
 }  # fmt: skip
 
@@ -126,7 +126,7 @@ def test_mapped_tasks_come_with_index_and_label_from_all_pages(server, api):
     server.answers[f"{path}&offset=100"] = (200, {"task_instances": [TASK], "total_entries": 101})
     tasks = api.task_instances("retrain", "one")
     assert len(tasks) == 101
-    assert tasks[-1] == TaskInstance("candidate.train", 1, "vgg19", None, 0, None, None)
+    assert tasks[-1] == TaskInstance("train", 1, "vgg19", None, 0, None, None)
 
 
 def test_the_newest_runs_come_first(server, api):

@@ -26,7 +26,7 @@ def prepare(layout, status=0):
     return prepare_database(layout, {**os.environ, "STATUS": str(status)}, lambda text: None)
 
 
-@pytest.mark.parametrize(("gpus", "slots"), [(None, 2), ([], 2), (["0000:01:00.0"], 1), (["0000:01:00.0", "b"], 1)])
+@pytest.mark.parametrize(("gpus", "slots"), [(None, 2), ([], 2), (["0000:01:00.0"], 1), (["0000:01:00.0", "b"], 2)])
 def test_a_fresh_database_is_migrated_and_given_the_pool(layout, fake_airflow, monkeypatch, gpus, slots):
     folder = layout.root / "gpus"
     for gpu in gpus or ():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import asdict
 
 import numpy as np
@@ -14,6 +13,7 @@ from ml import layout
 from ml.candidates import Candidate
 from ml.context import Context
 from ml.feature_drift import measure_feature_drift
+from ml.features import write_shard
 from ml.manifest import LEDGER, MANIFEST, empty
 from ml.registry import Registry
 from ml.snapshots import Snapshot, write_snapshot
@@ -59,11 +59,7 @@ def cache(store):
     def put(image_ids, shift=0.0):
         generator = np.random.default_rng(len(image_ids))
         maps = generator.normal(shift, 1, (len(image_ids), 2, 2, 8)).astype(np.float16)
-        buffer = io.BytesIO()
-        np.save(buffer, maps, allow_pickle=False)
-        name = layout.features_prefix("narrow", FINGERPRINT) + hashlib.sha256(str(image_ids).encode()).hexdigest()[:16]
-        store.put(f"{name}.npy", buffer.getvalue())
-        store.put(f"{name}.json", dump_json({"image_ids": image_ids, "shape": list(maps.shape)}))
+        write_shard(store, layout.features_prefix("narrow", FINGERPRINT), image_ids, maps)
 
     return put
 

@@ -1,130 +1,137 @@
-import io
-
 import numpy as np
-import pandas as pd
 import pytest
-from PIL import Image
 
-from ml.errors import DataError
-from ml.features import FeatureReader, ImageSource, extract_missing, features_fingerprint, image_sources
+from ml.errors import CorruptShardError, DataError
+from ml.features import FeatureReader, features_fingerprint, set_aside, to_half, write_shard
 from ml.storage import read_json
 
 PREFIX = "features/tiny/0123/"
 
 
-def tiny_backbone(batch):
-    """Means over quarters of the image: a feature map of 2 x 2 x 3."""
-    side = batch.shape[1] // 2
-    return batch.reshape(len(batch), 2, side, 2, side, 3).mean(axis=(2, 4))
+@pytest.fixture
+def maps():
+    return np.random.default_rng(0).normal(0, 1, (7, 2, 2, 3)).astype(np.float16)
 
 
 @pytest.fixture
-def images(store):
-    """Seven grey images, each of its own level, so that a feature map tells which image it is of."""
-    sources = []
-    for index in range(7):
-        stream = io.BytesIO()
-        Image.new("L", (40, 40), 30 * index).save(stream, "PNG")
-        store.put(f"images/{index}.png", stream.getvalue())
-        sources.append(ImageSource(f"id{index}", f"images/{index}.png"))
-    return sources
+def reader(store, settings):
+    return lambda: FeatureReader(store, PREFIX, settings.store.cache_dir)
 
 
 @pytest.fixture
-def small_shards(make_settings):
-    return make_settings({"features": {"batch_size": 2, "shard_size": 3}})
+def shards(store, maps):
+    """Seven maps in three shards; their keys in the order of their images."""
+    keys = []
+    for start in (0, 3, 6):
+        part = maps[start : start + 3]
+        write_shard(store, PREFIX, [f"id{start + row}" for row in range(len(part))], part)
+        keys.append(next(key for key in names(store, ".npy") if key not in keys))
+    return keys
 
 
-@pytest.fixture
-def reader(store, small_shards):
-    return lambda: FeatureReader(store, PREFIX, small_shards.store.cache_dir)
+def names(store, ending):
+    return [info.key for info in store.list(PREFIX) if info.key.endswith(ending)]
 
 
-def test_every_image_gets_the_map_of_its_own_pixels(store, images, small_shards, reader):
-    assert extract_missing(store, PREFIX, images, tiny_backbone, small_shards) == 7
-
-    maps = reader().take([f"id{index}" for index in (6, 0, 3)])
-    assert (maps.shape, maps.dtype) == ((3, 2, 2, 3), np.float16)
-    np.testing.assert_allclose(maps.mean(axis=(1, 2, 3)), np.array([180, 0, 90]) / 255, atol=1e-3)
+def spoil(store, key):
+    data = bytearray(store.get(key))
+    data[-1] ^= 1
+    store.put(key, bytes(data))
 
 
-def test_what_is_cached_is_not_extracted_again(store, images, small_shards):
-    extract_missing(store, PREFIX, images[:4], tiny_backbone, small_shards)
-    seen = []
-
-    def counting(batch):
-        seen.append(len(batch))
-        return tiny_backbone(batch)
-
-    assert extract_missing(store, PREFIX, images, counting, small_shards) == 3
-    assert sum(seen) == 3
-    assert extract_missing(store, PREFIX, images, counting, small_shards) == 0
-    assert sum(seen) == 3
+def test_maps_come_in_the_order_asked_for(reader, shards, maps):
+    np.testing.assert_array_equal(reader().take(["id6", "id0", "id3", "id0"]), maps[[6, 0, 3, 0]])
 
 
-def test_shards_are_never_rewritten(store, images, small_shards):
-    extract_missing(store, PREFIX, images[:4], tiny_backbone, small_shards)
-    before = {info.key: info.etag for info in store.list(PREFIX)}
-
-    extract_missing(store, PREFIX, images, tiny_backbone, small_shards)
-
-    after = {info.key: info.etag for info in store.list(PREFIX)}
-    assert before.items() < after.items()
-
-
-def test_shard_without_its_index_is_done_again(store, images, small_shards, reader):
-    """Killed between the two, a run leaves a shard that nobody can find."""
-    extract_missing(store, PREFIX, images, tiny_backbone, small_shards)
-    index = next(info.key for info in store.list(PREFIX) if info.key.endswith(".json"))
-    lost = read_json(store, index)["image_ids"]
-    store.delete(index)
-
-    assert extract_missing(store, PREFIX, images, tiny_backbone, small_shards) == len(lost)
-    assert all(f"id{number}" in reader() for number in range(7))
-
-
-def test_failure_in_the_middle_keeps_the_whole_shards(store, images, small_shards, reader):
-    def fails_on_the_fifth(batch):
-        if batch.mean() * 255 > 110:
-            raise MemoryError("out of memory")
-        return tiny_backbone(batch)
-
-    with pytest.raises(MemoryError):
-        extract_missing(store, PREFIX, images, fails_on_the_fifth, small_shards)
-
-    assert [f"id{number}" in reader() for number in range(7)] == [True] * 3 + [False] * 4
-
-
-def test_image_that_cannot_be_decoded_is_named(store, images, small_shards):
-    store.put("images/3.png", b"damaged")
-
-    with pytest.raises(DataError, match=r"images/3\.png was accepted but TensorFlow cannot decode it"):
-        extract_missing(store, PREFIX, images, tiny_backbone, small_shards)
-
-
-@pytest.mark.parametrize("value", [1e6, np.nan, -np.inf])
-def test_maps_outside_of_float16_are_refused(store, images, small_shards, value):
-    with pytest.raises(DataError, match=r"features/tiny/0123/ leave the range of float16"):
-        extract_missing(store, PREFIX, images, lambda batch: tiny_backbone(batch) + value, small_shards)
-
-
-def test_image_that_was_not_extracted_is_named(store, images, small_shards, reader):
-    extract_missing(store, PREFIX, images[:2], tiny_backbone, small_shards)
-
-    with pytest.raises(DataError, match=r"Image id5 has no feature map under features/tiny/0123/.*Run extract"):
-        reader().take(["id0", "id5"])
-
-
-def test_shape_is_that_of_one_map(store, images, small_shards, reader):
-    extract_missing(store, PREFIX, images, tiny_backbone, small_shards)
-
+def test_shape_is_that_of_one_map(reader, shards):
     assert reader().shape() == (2, 2, 3)
 
 
-def test_sources_keep_the_order_of_the_table():
-    table = pd.DataFrame({"image_id": ["b", "a"], "uri": ["images/b", "images/a"], "label": [0, 1]})
+def test_image_that_was_not_extracted_is_named(reader, shards):
+    with pytest.raises(DataError, match=r"Image id9 has no feature map under features/tiny/0123/.*Run extract"):
+        reader().take(["id0", "id9"])
 
-    assert image_sources(table) == [ImageSource("b", "images/b"), ImageSource("a", "images/a")]
+
+def test_index_says_what_its_shard_holds(store, shards):
+    index = read_json(store, shards[0].replace(".npy", ".json"))
+
+    assert (index["image_ids"], index["shape"]) == (["id0", "id1", "id2"], [3, 2, 2, 3])
+    assert index["bytes"] == store.head(shards[0]).size
+
+
+def test_shard_without_an_index_is_not_there(store, reader, shards):
+    store.delete(shards[1].replace(".npy", ".json"))
+
+    assert [f"id{index}" in reader() for index in range(7)] == [True] * 3 + [False] * 3 + [True]
+
+
+def test_writing_the_same_maps_again_changes_nothing(store, shards, maps):
+    write_shard(store, PREFIX, ["id0", "id1", "id2"], maps[:3])
+
+    assert names(store, ".npy") == sorted(shards)
+
+
+def test_a_shard_that_changed_is_not_read(store, reader, shards):
+    spoil(store, shards[1])
+
+    with pytest.raises(CorruptShardError, match=rf"{shards[1]} has SHA-256 [0-9a-f]+, its index says .*list_missing"):
+        reader().take(["id4"])
+    assert reader().take(["id0"]).shape == (1, 2, 2, 3)
+
+
+def test_a_shard_that_is_gone_is_not_read(store, reader, shards):
+    store.delete(shards[1])
+
+    with pytest.raises(CorruptShardError, match=rf"{shards[1]} is gone"):
+        reader().take(["id4"])
+
+
+@pytest.mark.parametrize("harm", [spoil, lambda store, key: store.delete(key)], ids=["changed", "gone"])
+def test_corrupt_shards_of_some_images_are_found(store, reader, shards, harm):
+    harm(store, shards[1])
+
+    assert reader().corrupt(["id0", "id4", "unknown"]) == [shards[1]]
+    assert reader().corrupt(["id0", "id6"]) == []
+
+
+def test_what_is_set_aside_is_kept_and_not_read(store, reader, shards, maps):
+    spoil(store, shards[1])
+    broken = store.get(shards[1])
+
+    kept = set_aside(store, shards[1])
+
+    assert store.get(kept) == broken
+    assert "id4" not in reader()
+    write_shard(store, PREFIX, ["id3", "id4", "id5"], maps[3:6])
+    np.testing.assert_array_equal(reader().take(["id4"]), maps[[4]])
+
+
+def test_a_local_copy_that_went_bad_is_fetched_again(s3_reader, maps):
+    read, cache = s3_reader
+    np.testing.assert_array_equal(read().take(["id1"]), maps[[1]])
+    (copy,) = cache.glob("*.npy")
+    copy.write_bytes(copy.read_bytes()[:-1] + b"?")
+
+    np.testing.assert_array_equal(read().take(["id1"]), maps[[1]])
+
+
+@pytest.fixture
+def s3_reader(moto_server, s3_credentials, maps, tmp_path):
+    """A cache behind the S3 API, and the folder of its local copies."""
+    store = moto_server.store(f"s3://{moto_server.bucket('feature-copies').name}/{tmp_path.name}")
+    write_shard(store, PREFIX, [f"id{row}" for row in range(len(maps))], maps)
+    return lambda: FeatureReader(store, PREFIX, tmp_path / "copies"), tmp_path / "copies"
+
+
+def test_numpy_arrays_of_objects_are_never_unpickled(store, reader, maps, tmp_path):
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        write_shard(store, PREFIX, ["id0"], np.array([[[[{}]]]], dtype=object))
+
+
+@pytest.mark.parametrize("value", [1e6, np.nan, -np.inf])
+def test_maps_outside_of_float16_are_refused(value):
+    with pytest.raises(DataError, match=r"features/tiny/0123/ leave the range of float16"):
+        to_half(np.full((1, 2, 2, 3), value, np.float32), PREFIX)
 
 
 DECISIVE = {

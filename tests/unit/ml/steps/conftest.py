@@ -56,7 +56,7 @@ def tiny_settings(folder: Path) -> Settings:
                 "wide": {"backbone": "mobilenet", "alpha": 0.5},
             },
             "weights": "random",
-            "features": {"precision": "float32"},
+            "features": {"precision": "float32", "batch_size": 16},
             "train": {"epochs": 4, "units": 8, "heads": 2, "key_dim": 4, "learning_rate": 0.01},
             "gate": {"min_macro_f1": 0.5, "champion_margin": 0},
             "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",
@@ -72,7 +72,7 @@ class Run:
     context: Context
     run_id: str
     plan: dict[str, Any]
-    extracted: dict[str, dict[str, Any]]
+    extracted: list[dict[str, Any]]
     trained: dict[str, dict[str, Any]]
     evaluation: dict[str, Any]
     decision: dict[str, Any]
@@ -91,11 +91,12 @@ def ingest(context: Context) -> str:
 
 
 def retrain(context: Context, run_id: str) -> Run:
-    from ml.steps import evaluate, extract, gate, promote, report, split, train
+    from ml.steps import evaluate, extract, gate, list_missing, promote, report, split, train
 
     plan = split.run(context, run_id)
-    extracted = {variant: extract.run(context, run_id, variant) for variant in plan["variants"]}
-    trained = {variant: train.run(context, features) for variant, features in extracted.items()}
+    parts = list_missing.run(context, run_id)
+    extracted = [extract.run(context, run_id, part) for part in parts]
+    trained = {variant: train.run(context, run_id, variant) for variant in plan["variants"]}
     evaluation = evaluate.run(context, run_id)
     decision = gate.run(context, run_id)
     promotion = promote.run(context, run_id) if decision["promoted"] else None

@@ -12,7 +12,7 @@ from ml.candidates import load_candidate
 from ml.context import Context
 from ml.plan import load_samples
 from ml.report import CANDIDATE_FIGURES
-from ml.steps import evaluate, extract, split, train
+from ml.steps import evaluate, extract, list_missing, split, train
 
 pytestmark = pytest.mark.slow
 
@@ -87,14 +87,19 @@ def test_champion_is_measured_as_it_was_made_whatever_the_settings_are_today(fir
     weights = then.settings.weights.model_copy(update={"seed": 2})
     today = Context(then.settings.model_copy(update={"weights": weights}), store)
     plan = split.run(today, "third", variants=["narrow"])
-    train.run(today, extract.run(today, "third", "narrow"))
-    for info in list(store.list(f"features/{variant}/{first_run.extracted[variant]['fingerprint']}/")):
+    for part in list_missing.run(today, "third"):
+        extract.run(today, "third", part)
+    train.run(today, "third", "narrow")
+    for info in list(store.list(load_candidate(store, "first", variant).features)):
         store.delete(info.key)
 
     champion = evaluate.run(today, "third")["champion"]
 
     assert champion["macro_f1"] == pytest.approx(first_run.evaluation["leaderboard"][0]["macro_f1"])
-    assert extract.run(then, "first", variant)["extracted"] == 34 - plan["images"]["test"]
+    split.run(then, "fourth", variants=[variant])
+    assert [extract.run(then, "fourth", part)["extracted"] for part in list_missing.run(then, "fourth")] == [
+        {variant: 34 - plan["images"]["test"]}
+    ]
 
 
 def test_evaluation_is_kept_as_it_was_returned(first_run):

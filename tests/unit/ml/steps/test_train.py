@@ -5,6 +5,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from ml.candidates import load_candidate
+from ml.feature_plan import load_maps
 from ml.precision import resolve_precision
 
 pytestmark = pytest.mark.slow
@@ -18,14 +19,15 @@ def candidate(first_run):
 def test_candidate_says_what_it_was_made_from(first_run, candidate):
     assert candidate.snapshot_id == first_run.plan["snapshot_id"]
     assert candidate.classes == ("spots", "stripes")
-    assert candidate.fingerprint == first_run.extracted["narrow"]["fingerprint"]
-    assert candidate.weights_digest == first_run.extracted["narrow"]["weights_digest"]
+    maps = load_maps(first_run.context.store, "first")["narrow"]
+    assert (candidate.fingerprint, candidate.weights_digest) == (maps.fingerprint, maps.weights_digest)
     assert candidate.settings["features"]["precision"] == "float32"
     assert candidate.settings["train"]["precision"] == resolve_precision("auto")
 
 
 def test_time_is_that_of_extraction_and_training(first_run, candidate):
-    extraction, training = first_run.extracted["narrow"]["seconds"], first_run.trained["narrow"]["seconds"]
+    (part,) = first_run.extracted
+    extraction, training = part["seconds"]["narrow"], first_run.trained["narrow"]["seconds"]
 
     assert candidate.seconds == pytest.approx(extraction + training)
 

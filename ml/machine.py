@@ -1,0 +1,90 @@
+"""What computes here: the processor, and the GPUs of which a process takes one."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import platform
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["claim_accelerator", "claim_one", "describe_machine"]
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 1.0
+
+
+@cache
+def claim_accelerator() -> str:
+    """Take one GPU that no other process of this machine has, for as long as this process lives.
+
+    A process a GPU, instead of one process that mirrors its model on all of them: frozen backbones need no gradients
+    to be exchanged, heads are small, and the parts of an extraction are tasks anyway, so that GPUs of one machine
+    share a backlog as several machines do, and one that fails takes one task with it.
+
+    Must be called before TensorFlow computes anything here. Where there is no GPU nothing is claimed.
+
+    Returns:
+        ``GPU:1`` or ``CPU``.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "CPU"
+    chosen = claim_one(range(len(gpus)), Path(tempfile.gettempdir()))
+    tf.config.set_visible_devices(gpus[chosen], "GPU")
+    tf.config.experimental.set_memory_growth(gpus[chosen], True)
+    log.info("computing on GPU %d of %d", chosen, len(gpus))
+    return f"GPU:{chosen}"
+
+
+def claim_one(numbers: Sequence[int], folder: Path) -> int:
+    """Lock the first free one of some devices until this process ends; wait while there is none.
+
+    Args:
+        numbers: of the devices.
+        folder: for the lock files, the same for all processes of the machine.
+    """
+    waited = False
+    while True:
+        for number in numbers:
+            descriptor = os.open(folder / f"quartet-gpu-{number}.lock", os.O_CREAT | os.O_RDWR, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                continue
+            return number  # the descriptor stays open, and with it the lock
+        if not waited:
+            log.info("all %d GPUs are taken; the pool `gpu` has more slots than that", len(numbers))
+            waited = True
+        time.sleep(PATIENCE_SECONDS)
+
+
+@cache
+def describe_machine() -> str:
+    """What decides how fast this machine computes: its GPU, or its processor and the number of its cores."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
+    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
+
+
+def _processor() -> str:
+    description = Path("/proc/cpuinfo")
+    if description.is_file():
+        for line in description.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

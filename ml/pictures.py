@@ -1,0 +1,92 @@
+"""The images that training reads: where they lie, and their pixels as a stream of blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.errors import DataError
+from ml.threads import map_ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pandas as pd
+
+    from ml.storage import Store
+
+__all__ = ["ImageSource", "image_sources", "read_blocks", "read_image"]
+
+#: Threads that wait for the store and decode; more than the cores, since they also wait.
+DECODERS = 4
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """An image's id and the key of the bytes that training reads."""
+
+    image_id: str
+    uri: str
+
+
+def image_sources(samples: pd.DataFrame) -> list[ImageSource]:
+    """The images that a table names in its columns image_id and uri, in its order."""
+    pairs = zip(samples["image_id"], samples["uri"], strict=True)
+    return [ImageSource(str(image_id), str(uri)) for image_id, uri in pairs]
+
+
+def read_blocks(
+    store: Store, images: Sequence[ImageSource], size: int, count: int
+) -> Iterator[tuple[Sequence[ImageSource], np.ndarray]]:
+    """Decode images ahead of whoever reads them; at most a few images wait, however many there are.
+
+    Args:
+        store: that holds them.
+        images: in the order in which they are wanted.
+        size: height and width, pixels.
+        count: of images in a block; the last one may have fewer.
+
+    Yields:
+        Some images, and their pixels float32 [n, size, size, 3] in [0, 1].
+
+    Raises:
+        DataError: TensorFlow cannot decode an image.
+    """
+    decoded = map_ahead(lambda image: read_image(store, image.uri, size), images, DECODERS, "decode")
+    for start in range(0, len(images), count):
+        chosen = images[start : start + count]
+        block = np.empty((len(chosen), size, size, 3), np.float32)
+        for row in block:
+            row[...] = next(decoded)
+        yield chosen, block
+
+
+def read_image(store: Store, uri: str, size: int) -> np.ndarray:
+    """Read and decode one image: float32 [size, size, 3] in [0, 1].
+
+    Raises:
+        DataError: TensorFlow cannot decode it.
+    """
+    import tensorflow as tf
+
+    data = store.get(uri)
+    try:
+        # On the processor: decoding has no GPU kernel and resizing one image there is not worth the transfer.
+        with tf.device("/CPU:0"):
+            return np.asarray(_decoder(size)(tf.constant(data)))
+    except tf.errors.InvalidArgumentError as error:
+        raise DataError(f"Image {uri} was accepted but TensorFlow cannot decode it: {error.message}") from error
+
+
+@cache
+def _decoder(size: int) -> Callable[[Any], Any]:
+    """One graph, since calling its operations one by one from Python takes a third longer."""
+    import tensorflow as tf
+
+    from ml.preprocessing import decode_and_resize
+
+    encoded = tf.TensorSpec([], tf.string)
+    return tf.function(lambda data: decode_and_resize(data, size), input_signature=[encoded])  # type: ignore[no-any-return]

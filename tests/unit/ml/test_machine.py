@@ -1,0 +1,45 @@
+import subprocess
+import sys
+
+from ml.machine import claim_accelerator, claim_one, describe_machine
+
+#: Claims one of two devices, says which, and keeps it until its input ends.
+PROGRAM = """
+import sys
+from pathlib import Path
+from ml.machine import claim_one
+print(claim_one(range(2), Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
+
+
+def start(folder):
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def end(process):
+    process.communicate()
+    assert process.returncode == 0
+
+
+def test_each_process_gets_a_device_of_its_own_and_leaves_it_when_it_ends(tmp_path):
+    one, two = start(tmp_path), start(tmp_path)
+    claimed = {int(process.stdout.readline()): process for process in (one, two)}
+    assert set(claimed) == {0, 1}
+
+    waiting = start(tmp_path)
+    end(claimed[1])
+    assert int(waiting.stdout.readline()) == 1
+    end(claimed[0])
+    end(waiting)
+
+
+def test_a_device_is_kept_by_the_process_that_claimed_it(tmp_path):
+    assert (claim_one(range(2), tmp_path), claim_one(range(2), tmp_path)) == (0, 1)
+
+
+def test_without_a_gpu_the_processor_computes():
+    assert claim_accelerator() == "CPU"
+    assert describe_machine().endswith("cores")
