@@ -87,7 +87,7 @@ def describe_maps(context: Context, settings: Settings, variant: str, images: Se
     weights = weights_digest(backbone)
 
     def read_sample() -> np.ndarray:
-        _, block = next(read_blocks(context.store, images[:SAMPLE], settings.images.size, SAMPLE))
+        _, block = next(read_blocks(context.store, images[:SAMPLE], settings.images.size, SAMPLE, settings.augment))
         return block
 
     def freeze_in(precision: str) -> Any:
@@ -145,7 +145,7 @@ def extract_maps(
     size, shard = settings.images.size, settings.features.shard_size
     block = math.ceil(shard / math.ceil(shard / BLOCK))  # so that blocks fill a shard without remainder
     with ThreadPoolExecutor(1, thread_name_prefix="shard") as writer:
-        for chosen, pixels in read_blocks(context.store, images, size, block):
+        for chosen, pixels in read_blocks(context.store, images, size, block, settings.augment):
             for runner in runners:
                 runner.run(chosen, pixels)
                 if runner.filled >= shard:

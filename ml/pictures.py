@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.augment import make_view, view_id
 from ml.errors import DataError
 from ml.threads import map_ahead
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from ml.config import AugmentSettings
     from ml.storage import Store
 
 __all__ = ["ImageSource", "image_sources", "read_blocks", "read_image"]
@@ -26,20 +29,39 @@ DECODERS = 4
 
 @dataclass(frozen=True)
 class ImageSource:
-    """An image's id and the key of the bytes that training reads."""
+    """What a feature map is of.
+
+    Attributes:
+        image_id: of the image, or of a view of it: see :func:`ml.augment.view_id`.
+        uri: key of the bytes that training reads.
+        view: number of the view; 0 is the image itself.
+    """
 
     image_id: str
     uri: str
+    view: int = 0
 
 
-def image_sources(samples: pd.DataFrame) -> list[ImageSource]:
-    """The images that a table names in its columns image_id and uri, in its order."""
-    pairs = zip(samples["image_id"], samples["uri"], strict=True)
-    return [ImageSource(str(image_id), str(uri)) for image_id, uri in pairs]
+def image_sources(samples: pd.DataFrame, augment: AugmentSettings | None = None) -> list[ImageSource]:
+    """The images that a table names, in its order, each followed by its views.
+
+    Args:
+        samples: columns image_id and uri; with ``augment`` also split.
+        augment: how many views training images have; none have any without it.
+    """
+    views = augment.views if augment else 0
+    splits = samples["split"] if views else repeat("")
+    sources = []
+    for image_id, uri, split in zip(samples["image_id"].tolist(), samples["uri"].tolist(), splits, strict=False):
+        sources.append(ImageSource(image_id, uri))
+        if augment and split == "train":
+            numbers = range(1, views + 1)
+            sources += [ImageSource(view_id(image_id, number, augment), uri, number) for number in numbers]
+    return sources
 
 
 def read_blocks(
-    store: Store, images: Sequence[ImageSource], size: int, count: int
+    store: Store, images: Sequence[ImageSource], size: int, count: int, augment: AugmentSettings | None = None
 ) -> Iterator[tuple[Sequence[ImageSource], np.ndarray]]:
     """Decode images ahead of whoever reads them; at most a few images wait, however many there are.
 
@@ -48,6 +70,7 @@ def read_blocks(
         images: in the order in which they are wanted.
         size: height and width, pixels.
         count: of images in a block; the last one may have fewer.
+        augment: of the views among them.
 
     Yields:
         Some images, and their pixels float32 [n, size, size, 3] in [0, 1].
@@ -55,7 +78,12 @@ def read_blocks(
     Raises:
         DataError: TensorFlow cannot decode an image.
     """
-    decoded = map_ahead(lambda image: read_image(store, image.uri, size), images, DECODERS, "decode")
+
+    def read(image: ImageSource) -> np.ndarray:
+        pixels = read_image(store, image.uri, size)
+        return make_view(pixels, image.image_id, augment) if augment and image.view else pixels
+
+    decoded = map_ahead(read, images, DECODERS, "decode")
     for start in range(0, len(images), count):
         chosen = images[start : start + count]
         block = np.empty((len(chosen), size, size, 3), np.float32)

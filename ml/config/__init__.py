@@ -7,6 +7,7 @@ The file is ``quartet.yaml`` in the working folder, or the one that ``QUARTET_CO
 from ml.config.alerts import REVEAL_SECRETS, AlertSettings, SlackSettings, SmtpSettings, WebhookSettings
 from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings
 from ml.config.sections import (
+    AugmentSettings,
     DuplicateSettings,
     FeatureSettings,
     GateSettings,
@@ -28,6 +29,7 @@ __all__ = [
     "ENV_PREFIX",
     "REVEAL_SECRETS",
     "AlertSettings",
+    "AugmentSettings",
     "DuplicateSettings",
     "FeatureSettings",
     "GateSettings",

@@ -12,6 +12,7 @@ from ml.config.base import Section as _Section
 from ml.errors import ConfigError
 
 __all__ = [
+    "AugmentSettings",
     "DuplicateSettings",
     "FeatureSettings",
     "GateSettings",
@@ -41,6 +42,9 @@ class StoreSettings(_Section):
     read_timeout_seconds: float = Field(60, gt=0)
     max_attempts: int = Field(4, ge=1, description="tries a request, with exponential backoff")
     cache_dir: Path = Field(Path("var/cache"), description="local copies of what must be memory-mapped")
+    cache_limit_gib: float = Field(
+        100, gt=0, description="of these copies; those that were not used for longest make room for others"
+    )
 
 
 class LandingSettings(_Section):
@@ -167,6 +171,16 @@ class FeatureSettings(_Section):
     )
 
 
+class AugmentSettings(_Section):
+    """Views of training images: changes so small that a radiologist would call them the same picture."""
+
+    views: int = Field(0, ge=0, le=64, description="of each training image, beside itself; each costs a backbone pass")
+    rotation_degrees: float = Field(7, ge=0, le=180, description="largest turn, either way")
+    zoom: Fraction = Field(0.05, description="largest change of scale, either way")
+    brightness: Fraction = Field(0.1, description="largest change of brightness, either way")
+    flip: bool = Field(False, description="mirror left and right: off, since sides mean something in medicine")
+
+
 class TrainSettings(_Section):
     """The attention head and its training."""
 
@@ -235,6 +249,7 @@ class Settings(_Section):
     variants: dict[Name, VariantSettings] = Field(default_factory=_default_variants, min_length=1)
     weights: WeightsSettings = WeightsSettings()
     features: FeatureSettings = FeatureSettings()
+    augment: AugmentSettings = AugmentSettings()
     train: TrainSettings = TrainSettings()
     gate: GateSettings = GateSettings()
     serving: ServingSettings = ServingSettings()

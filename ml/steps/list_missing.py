@@ -27,7 +27,8 @@ def run(context: Context, run_id: str) -> list[str]:
         Names of the parts.
     """
     store, settings = context.store, context.settings
-    variants, images = load_plan(store, run_id)["variants"], image_sources(load_samples(store, run_id))
+    variants = load_plan(store, run_id)["variants"]
+    images = image_sources(load_samples(store, run_id), settings.augment)
     maps = [describe_maps(context, settings, variant, images) for variant in variants]
     missing = {one.variant: missing_images(context, one, images) for one in maps}
     store_maps(store, run_id, maps)

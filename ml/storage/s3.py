@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from ml.errors import AlreadyExistsError, ConfigError, ConflictError, NotFoundError, StoreError
 from ml.storage.base import ObjectInfo, put_once, replacing, validate_key
+from ml.storage.copies import LocalCopies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,6 +40,7 @@ class S3Store:
         self._bucket = bucket
         self._base = f"{prefix}/" if prefix else ""
         self._endpoint = settings.endpoint_url or "AWS"
+        self._copies = LocalCopies(int(settings.cache_limit_gib * 2**30))
         try:
             self._client = boto3.client(
                 "s3", endpoint_url=settings.endpoint_url, region_name=settings.region, config=_config(settings)
@@ -135,7 +137,9 @@ class S3Store:
         if there is None:
             raise NotFoundError(f"There is no object {self.uri(key)}.")
         if not path.is_file() or path.stat().st_size != there.size:
+            self._copies.make_room(path, there.size)
             self.download(key, path)
+        self._copies.use(path)
         return path
 
     def _key(self, key: str) -> str:

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from ml.augment import make_view, view_id
+from ml.config import AugmentSettings
 from ml.errors import DataError
 from ml.pictures import ImageSource, image_sources, read_blocks
 
@@ -66,3 +68,29 @@ def test_sources_keep_the_order_of_the_table():
     table = pd.DataFrame({"image_id": ["b", "a"], "uri": ["images/b", "images/a"], "label": [0, 1]})
 
     assert image_sources(table) == [ImageSource("b", "images/b"), ImageSource("a", "images/a")]
+
+
+def test_training_images_are_followed_by_their_views():
+    table = pd.DataFrame({"image_id": ["a", "b"], "uri": ["images/a", "images/b"], "split": ["train", "test"]})
+    augment = AugmentSettings(views=2)
+
+    assert image_sources(table, augment) == [
+        ImageSource("a", "images/a"),
+        ImageSource(view_id("a", 1, augment), "images/a", 1),
+        ImageSource(view_id("a", 2, augment), "images/a", 2),
+        ImageSource("b", "images/b"),
+    ]
+    assert len(image_sources(table, AugmentSettings())) == 2
+
+
+def test_views_are_made_as_they_are_read(store):
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)).save(stream, "PNG")
+    store.put("images/a.png", stream.getvalue())
+    augment = AugmentSettings(views=1)
+    names = ["a", view_id("a", 1, augment)]
+    sources = [ImageSource(name, "images/a.png", number) for number, name in enumerate(names)]
+
+    ((_, pixels),) = read_blocks(store, sources, 32, 2, augment)
+
+    np.testing.assert_array_equal(pixels[1], make_view(pixels[0], names[1], augment))
