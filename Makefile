@@ -7,7 +7,7 @@ DATA ?=
 # The recipes use all cores by themselves, and some must not overlap.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up status down logs test test-quick lint format bench bench-ingest clean clean-all
+.PHONY: help setup demo up status down logs test test-quick lint format bench bench-ingest bench-train clean clean-all
 
 help: ## List the tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ bench: $(SYNCED) ## Measure what bench/ measures
 
 bench-ingest: $(SYNCED) ## Measure what ingest costs above reading, hashing and decoding
 	$(PYTHON_ENV) -m bench ingest
+
+bench-train: $(SYNCED) ## Measure what a retrain costs, against backbones in every epoch
+	$(PYTHON_ENV) -m bench train
 
 clean: ## Stop the stack and remove var and every var-*: images, models, Airflow's database
 	@if [ -x $(PYTHON_ENV) ]; then $(PYTHON_ENV) -m infra.local down; \

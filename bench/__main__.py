@@ -10,12 +10,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from rich.console import Console
 
-from bench import head, ingest
+from bench import head, ingest, train
 from bench.record import write_result
 
 BENCHES = {
     "head": head.measure,
     "ingest": ingest.measure,
+    "train": train.measure,
 }
 
 

@@ -90,16 +90,9 @@ def _plain_epoch(maps: np.ndarray, labels: np.ndarray, settings: TrainSettings) 
 def _plain_head(channels: int, settings: TrainSettings) -> keras.Model:
     import keras
 
+    from bench.recipe import compile_head, head_of_layers
+
     inputs = keras.Input((SIDE, SIDE, channels))
-    tokens = keras.layers.Reshape((SIDE * SIDE, channels))(inputs)
-    attended = keras.layers.MultiHeadAttention(settings.heads, settings.key_dim)(tokens, tokens)
-    hidden = keras.layers.GaussianNoise(settings.noise)(attended)
-    hidden = keras.layers.GlobalAveragePooling1D()(hidden)
-    hidden = keras.layers.Dense(settings.units, activation="relu")(hidden)
-    hidden = keras.layers.BatchNormalization()(hidden)
-    hidden = keras.layers.GaussianNoise(settings.noise)(hidden)
-    hidden = keras.layers.Dropout(settings.dropout)(hidden)
-    model = keras.Model(inputs, keras.layers.Dense(CLASSES, activation="softmax")(hidden))
-    optimizer = keras.optimizers.Adam(settings.learning_rate)
-    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(), metrics=["accuracy"], jit_compile=False)
+    model = keras.Model(inputs, head_of_layers(inputs, settings, CLASSES))
+    compile_head(model, settings.learning_rate)
     return model
