@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from bench.record import Measured
     from ml.extraction import FeatureMaps
-    from ml.pictures import ImageSource
+    from ml.sources import ImageSource
 
 __all__ = ["measure"]
 
@@ -155,8 +155,8 @@ def _recipe(context: Context, samples: pd.DataFrame) -> float:
 def _floors(context: Context) -> dict[str, dict[str, float]]:
     """Images a second of each backbone in a bare loop, and through the whole step."""
     from ml.feature_plan import load_maps
-    from ml.pictures import image_sources
     from ml.plan import load_samples
+    from ml.sources import image_sources
 
     images = image_sources(load_samples(context.store, "cold"))
     maps = load_maps(context.store, "cold")

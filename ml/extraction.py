@@ -20,7 +20,7 @@ from ml.backbones import build_backbone, weights_digest
 from ml.calibration import choose_batching, choose_precision, compiled
 from ml.features import FeatureReader, features_fingerprint, set_aside, to_half, write_shard
 from ml.inference import build_frozen, freeze
-from ml.pictures import read_blocks
+from ml.sources import read_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ml.calibration import Batching, Run
     from ml.config import Settings
     from ml.context import Context
-    from ml.pictures import ImageSource
+    from ml.sources import ImageSource
     from ml.storage import Store
 
 __all__ = ["Extracted", "FeatureMaps", "describe_maps", "ensure_features", "extract_maps", "missing_images"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ml import layout
 from ml.extraction import Extracted, FeatureMaps
-from ml.pictures import ImageSource
+from ml.sources import ImageSource
 from ml.storage import dump_json, read_json
 
 if TYPE_CHECKING:

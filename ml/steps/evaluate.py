@@ -15,7 +15,6 @@ from ml.explain import choose_examples, overlay_examples
 from ml.extraction import ensure_features
 from ml.features import FeatureReader
 from ml.metrics import align_probabilities, classification_metrics
-from ml.pictures import image_sources
 from ml.plan import load_plan, load_samples
 from ml.plots.attention import attention_overlays
 from ml.plots.evaluation import classification_report_table, confusion_heatmap
@@ -23,6 +22,7 @@ from ml.plots.style import png_bytes
 from ml.plots.training import learning_curves
 from ml.registry import Registry
 from ml.report import CANDIDATE_FIGURES
+from ml.sources import image_sources
 from ml.storage import dump_json
 from ml.training import predict_head
 

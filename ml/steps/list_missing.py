@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ml.extraction import describe_maps, missing_images
 from ml.feature_plan import plan_parts, store_maps, store_part
-from ml.pictures import image_sources
 from ml.plan import load_plan, load_samples
+from ml.sources import image_sources
 
 if TYPE_CHECKING:
     from ml.context import Context

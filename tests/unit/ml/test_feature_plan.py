@@ -10,7 +10,7 @@ from ml.feature_plan import (
     store_maps,
     store_part,
 )
-from ml.pictures import ImageSource
+from ml.sources import ImageSource
 
 IMAGES = [ImageSource(f"id{index}", f"images/{index}.png") for index in range(7)]
 

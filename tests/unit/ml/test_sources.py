@@ -8,7 +8,7 @@ from PIL import Image
 from ml.augment import make_view, view_id
 from ml.config import AugmentSettings
 from ml.errors import DataError
-from ml.pictures import ImageSource, image_sources, read_blocks
+from ml.sources import ImageSource, image_sources, read_blocks
 
 
 @pytest.fixture
