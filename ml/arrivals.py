@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ml import layout
 from ml.errors import InvalidKeyError, NotFoundError
-from ml.images import InspectedImage, RefusedImageError, inspect_image
+from ml.images import InspectedImage, RefusedImageError, inspect_image, pixel_id_of
 from ml.manifest import LEDGER
 from ml.storage import dump_json, put_once, validate_key
+from ml.tombstones import FORGOTTEN, KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from ml.context import Context
@@ -75,8 +77,21 @@ class Taken:
     objects: dict[str, bytes]
 
 
-def take_object(context: Context, arrival: Arrival, pseudonyms: Pseudonyms, now: datetime) -> Taken | None:
+def take_object(
+    context: Context,
+    arrival: Arrival,
+    pseudonyms: Pseudonyms,
+    now: datetime,
+    forgotten: AbstractSet[str] = frozenset(),
+) -> Taken | None:
     """Read one object, to be stored as an image or quarantined.
+
+    Args:
+        context: settings and store.
+        arrival: the object.
+        pseudonyms: for the patient of a DICOM file.
+        now: when the ingest began.
+        forgotten: of :func:`ml.tombstones.forgotten_ids`; of such a picture no byte is kept.
 
     Returns:
         None when it vanished between the listing and the reading.
@@ -95,7 +110,7 @@ def take_object(context: Context, arrival: Arrival, pseudonyms: Pseudonyms, now:
     where = arrival.stored_at or arrival.key
     try:
         if arrival.bytes > context.settings.images.max_bytes:
-            return Taken(row | _quarantine_large(context, arrival, where, now), {})
+            return _take_large(context, arrival, where, row, forgotten)
         data, etag = context.store.get_with_etag(where)
     except NotFoundError:
         return None
@@ -105,8 +120,13 @@ def take_object(context: Context, arrival: Arrival, pseudonyms: Pseudonyms, now:
         image = inspect_image(data, context.settings.images)
     except RefusedImageError as refusal:
         sha256 = hashlib.sha256(data).hexdigest()
+        pixel_id = pixel_id_of(data, context.settings.images) if forgotten else None
+        if not forgotten.isdisjoint({sha256, pixel_id}):
+            return _forgotten(row, sha256, pixel_id)
         objects = _quarantined(arrival.source_key, sha256, data, refusal, now)
         return Taken(row | {"reason": refusal.reason, "image_id": sha256}, objects)
+    if not forgotten.isdisjoint({image.image_id, image.pixel_id}):
+        return _forgotten(row, image.image_id, image.pixel_id)
     if image.patient is not None and arrival.explicit_group is None:
         row["explicit_group"] = pseudonyms.name(image.patient)
     # Training reads the last of them: the canonical PNG where there is one.
@@ -159,8 +179,19 @@ def _quarantined(
     return {object_key: data, record_key: _record(source_key, sha256, refusal, now)}
 
 
-def _quarantine_large(context: Context, arrival: Arrival, where: str, now: datetime) -> dict[str, Any]:
-    """Copy an object through a file, since it may not fit into memory."""
+def _forgotten(row: Mapping[str, Any], sha256: str, pixel_id: str | None) -> Taken:
+    """What becomes of a picture that was forgotten: a record that it came again, and nothing of itself."""
+    refusal = RefusedImageError(FORGOTTEN, "this picture was forgotten: nothing of it is kept or taken in again")
+    _, record_key = layout.quarantine_keys(FORGOTTEN, sha256, row["source_key"])
+    kept = {name: value if name in KEPT else None for name, value in row.items()}
+    found = {"reason": FORGOTTEN, "image_id": sha256, "pixel_id": pixel_id}
+    return Taken(kept | found, {record_key: _record(row["source_key"], sha256, refusal, row["ingested_at"])})
+
+
+def _take_large(
+    context: Context, arrival: Arrival, where: str, row: Mapping[str, Any], forgotten: AbstractSet[str]
+) -> Taken:
+    """Copy an object to quarantine through a file, since it may not fit into memory."""
     limit = context.settings.images.max_bytes
     refusal = RefusedImageError("too_many_bytes", f"{arrival.bytes} bytes, at most {limit}")
     with tempfile.TemporaryDirectory() as folder:
@@ -168,11 +199,13 @@ def _quarantine_large(context: Context, arrival: Arrival, where: str, now: datet
         context.store.download(where, path)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if sha256 in forgotten:
+            return _forgotten(row, sha256, None)
         object_key, record_key = layout.quarantine_keys(refusal.reason, sha256, arrival.source_key)
         if context.store.head(object_key) is None:
             context.store.upload(path, object_key)
-    put_once(context.store, record_key, _record(arrival.source_key, sha256, refusal, now))
-    return {"reason": refusal.reason, "image_id": sha256}
+    put_once(context.store, record_key, _record(arrival.source_key, sha256, refusal, row["ingested_at"]))
+    return Taken({**row, "reason": refusal.reason, "image_id": sha256}, {})
 
 
 def _record(source_key: str, sha256: str, refusal: RefusedImageError, now: datetime) -> bytes:

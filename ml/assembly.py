@@ -10,17 +10,19 @@ import pyarrow as pa
 
 from ml import layout
 from ml.arrivals import quarantine_conflict
+from ml.erasure import erase_object
 from ml.errors import DataError
 from ml.manifest import LEDGER, to_arrow
 from ml.measures import count_arrivals
 from ml.snapshots import PLACE, Snapshot, build_manifest, place_images, write_snapshot
 from ml.storage import put_in_batches
 from ml.threads import map_ahead
+from ml.tombstones import FORGOTTEN, forgotten_ids, mark_forgotten
 
 if TYPE_CHECKING:
     from ml.context import Context
 
-__all__ = ["assemble", "join_ledgers", "rebase", "settle_conflicts"]
+__all__ = ["assemble", "join_ledgers", "leave_out", "rebase", "settle_conflicts"]
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def assemble(
     Raises:
         DataError: not one of all objects is an acceptable image.
     """
-    ledger = join_ledgers(*([parent.ledger] if parent else []), arrived)
+    ledger = _without_forgotten(context, join_ledgers(*([parent.ledger] if parent else []), arrived))
     settled = settle_conflicts(ledger)
     _quarantine(context, settled[(settled["reason"] == "label_conflict") & ledger["reason"].isna()])
     ledger = place_images(settled, context.settings)
@@ -58,6 +60,31 @@ def assemble(
             "See the records under quarantine/, then upload images as landing/<label>/<file>.",
         )
     return write_snapshot(context.store, parent, manifest, ledger, counts | record), counts
+
+
+def leave_out(context: Context, parent: Snapshot, record: dict[str, Any]) -> str | None:
+    """Write a snapshot of the parent's objects without the forgotten pictures; nothing points to it yet.
+
+    The splits and groups of all others stay as they are.
+
+    Args:
+        context: settings and store.
+        parent: the newest published snapshot.
+        record: what ``snapshot.json`` is to say beside the counts and ``releases``: ``created_at`` and ``notes``.
+
+    Returns:
+        The new snapshot's id, or None when the parent holds none of them.
+    """
+    forgotten = forgotten_ids(context.store)
+    ledger = mark_forgotten(parent.ledger, forgotten)
+    if ledger is parent.ledger:
+        return None
+    images = parent.manifest
+    manifest = images[~(images["image_id"].isin(forgotten) | images["pixel_id"].isin(forgotten))]
+    counts = _count(ledger, manifest, 0, parent)
+    return write_snapshot(
+        context.store, parent, manifest, ledger, {**counts, "releases": parent.record["releases"], **record}
+    )
 
 
 def rebase(context: Context, snapshot: Snapshot, parent: Snapshot) -> str | None:
@@ -105,6 +132,14 @@ def settle_conflicts(ledger: pd.DataFrame) -> pd.DataFrame:
     reason[disputed] = None
     reason[refused.index[refused]] = "label_conflict"
     return ledger.assign(reason=reason)
+
+
+def _without_forgotten(context: Context, ledger: pd.DataFrame) -> pd.DataFrame:
+    """Mark forgotten pictures that were taken in before they were forgotten, and remove what was stored of them."""
+    marked = mark_forgotten(ledger, forgotten_ids(context.store))
+    for row in ledger[(marked["reason"] == FORGOTTEN) & (ledger["reason"] != FORGOTTEN)].to_dict("records"):
+        erase_object(context.store, row)
+    return marked
 
 
 def _quarantine(context: Context, rows: pd.DataFrame) -> None:

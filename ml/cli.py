@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ml.config import Settings, load_settings
+from ml.forget_command import forget
 from ml.terminal import leaderboard_table, run_app
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 quarantine = typer.Typer(no_args_is_help=True, help="Look into quarantine, and release from it.")
 app.add_typer(quarantine, name="quarantine")
+app.command()(forget)
 console = Console()
 errors = Console(stderr=True)
 

@@ -1,4 +1,4 @@
-"""Which images to show with the head's attention, and what is shown of them."""
+"""What is shown of the images with the head's attention."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
+from ml.examples import choose_examples
 from ml.plots.attention import OverlayExample
 from ml.preprocessing import decode_and_resize
 
@@ -20,24 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["choose_examples", "overlay_examples"]
 
 DISPLAY_SIZE = 224
-
-
-def choose_examples(held_out: pd.DataFrame, probabilities: np.ndarray) -> list[int]:
-    """Rows of test images to show: of each class the most confident right one and the most confident wrong one.
-
-    Args:
-        held_out: columns label and split.
-        probabilities: float32 [N, C], a row for each of ``held_out``.
-    """
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    labels, test = held_out["label"].to_numpy(), (held_out["split"] == "test").to_numpy()
-    chosen = []
-    for label in np.unique(labels):
-        for right in (True, False):
-            rows = np.flatnonzero(test & (labels == label) & ((predicted == labels) == right))
-            if len(rows):
-                chosen.append(int(rows[confidence[rows].argmax()]))
-    return chosen
 
 
 def overlay_examples(

@@ -18,7 +18,7 @@ from ml.dicom import decode_dicom, is_dicom
 if TYPE_CHECKING:
     from ml.config import ImageSettings
 
-__all__ = ["InspectedImage", "RefusedImageError", "inspect_image"]
+__all__ = ["InspectedImage", "RefusedImageError", "inspect_image", "pixel_id_of"]
 
 #: Endings of stored files, and what TensorFlow decodes to Pillow's pixels (JPEG to a few grey levels).
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "TIFF": "tiff", "BMP": "bmp", "WEBP": "webp", "DICOM": "dcm"}
@@ -101,6 +101,14 @@ def inspect_image(data: bytes, settings: ImageSettings) -> InspectedImage:
         canonical_png=None if decoded.plain else _png(decoded.pixels),
         patient=decoded.patient,
     )
+
+
+def pixel_id_of(data: bytes, settings: ImageSettings) -> str | None:
+    """SHA-256 of an object's decoded pixels, however small it is; None when it cannot be decoded."""
+    try:
+        return _pixel_id(_colours(_decode(data, settings.model_copy(update={"min_side": 1})).pixels)[0])
+    except RefusedImageError:
+        return None
 
 
 def _decode(data: bytes, settings: ImageSettings) -> _Decoded:

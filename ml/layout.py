@@ -6,13 +6,18 @@ import hashlib
 import re
 
 __all__ = [
+    "FEATURES",
+    "FORGOTTEN",
     "IMAGES",
     "LABELS_FILE",
     "LANDING",
     "LATEST_SNAPSHOT",
+    "PROMOTIONS",
     "PSEUDONYM_KEY",
     "QUARANTINE",
     "RELEASES",
+    "RUNS",
+    "SNAPSHOTS",
     "arrivals_key",
     "calibration_key",
     "features_prefix",
@@ -27,6 +32,7 @@ __all__ = [
     "run_prefix",
     "safe_run_id",
     "snapshot_key",
+    "tombstone_key",
 ]
 
 LANDING = "landing/"
@@ -35,6 +41,12 @@ LABELS_FILE = "labels.csv"
 IMAGES = "images/"
 QUARANTINE = "quarantine/"
 RELEASES = "releases/"
+#: Tombstones: digests of pictures that are never to be taken in again.
+FORGOTTEN = "forgotten/"
+SNAPSHOTS = "snapshots/"
+FEATURES = "features/"
+RUNS = "runs/"
+PROMOTIONS = "promotions/"
 LATEST_SNAPSHOT = "snapshots/latest.json"
 #: The secret that turns patients and groups into pseudonyms.
 PSEUDONYM_KEY = "pseudonyms/key"
@@ -58,6 +70,11 @@ def ingest_key(ingest_id: str) -> str:
 def release_key(release_id: str) -> str:
     """Key of the record of a release from quarantine."""
     return f"{RELEASES}{release_id}.json"
+
+
+def tombstone_key(digest: str) -> str:
+    """Key of the tombstone of a forgotten picture's bytes or pixels, given their SHA-256."""
+    return f"{FORGOTTEN}{digest}.json"
 
 
 def printable(key: str) -> str:

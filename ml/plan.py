@@ -9,6 +9,7 @@ import pandas as pd
 
 from ml import layout
 from ml.storage import dump_json, read_json
+from ml.tombstones import drop_forgotten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,5 +40,6 @@ def load_plan(store: Store, run_id: str) -> dict[str, Any]:
 
 
 def load_samples(store: Store, run_id: str) -> pd.DataFrame:
-    """A run's images, as :func:`store_plan` took them."""
-    return pd.read_parquet(io.BytesIO(store.get(layout.run_key(run_id, "samples.parquet"))))
+    """A run's images, as :func:`store_plan` took them, without those that were forgotten since."""
+    samples = pd.read_parquet(io.BytesIO(store.get(layout.run_key(run_id, "samples.parquet"))))
+    return drop_forgotten(store, samples, f"run {run_id}")

@@ -8,6 +8,7 @@ from ml import layout
 from ml.errors import DataError
 from ml.snapshots import latest_snapshot
 from ml.storage import read_json
+from ml.tombstones import FORGOTTEN, read_tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -80,7 +81,9 @@ def find_refused(refused: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def show_refused(store: Store, row: Mapping[Hashable, Any]) -> QuarantinedObject:
-    """What is known of one refused object, given its ledger row."""
+    """What is known of one refused object, given its ledger row; a forgotten one's bytes are nowhere."""
+    if row["reason"] == FORGOTTEN:
+        return _show_forgotten(store, row)
     object_key, record_key = layout.quarantine_keys(row["reason"], row["image_id"], row["source_key"])
     record = read_json(store, record_key)
     return QuarantinedObject(
@@ -91,4 +94,18 @@ def show_refused(store: Store, row: Mapping[Hashable, Any]) -> QuarantinedObject
         bytes=int(row["bytes"]),
         quarantined_at=record["quarantined_at"],
         uri=store.uri(object_key),
+    )
+
+
+def _show_forgotten(store: Store, row: Mapping[Hashable, Any]) -> QuarantinedObject:
+    digests = [digest for digest in (row["image_id"], row["pixel_id"]) if isinstance(digest, str)]
+    record = read_tombstone(store, digests)
+    return QuarantinedObject(
+        source_key=row["source_key"],
+        reason=FORGOTTEN,
+        detail=record["note"] if record else "there is no tombstone any more",
+        sha256=row["image_id"],
+        bytes=int(row["bytes"]),
+        quarantined_at=record["forgotten_at"] if record else "",
+        uri="nothing is kept",
     )

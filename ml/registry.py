@@ -104,6 +104,25 @@ class Registry:
         )
         return int(created.version)
 
+    def versions(self) -> dict[tuple[str, str], int]:
+        """The published versions, by run and variant."""
+        found = self._client.search_model_versions(f"name='{self._settings.model_name}'")
+        published = [version for version in found if version.tags.get(STATE_TAG) == "published"]
+        return {(one.tags[RUN_TAG], one.tags[VARIANT_TAG]): int(one.version) for one in published}
+
+    def remove_file(self, mlflow_run_id: str, name: str) -> None:
+        """Remove one of a run's artefacts; what is not there is no error."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        try:
+            run = self._client.get_run(mlflow_run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return
+            raise
+        get_artifact_repository(run.info.artifact_uri).delete_artifacts(name)
+
     def promote(self, version: int, reason: str) -> None:
         """Move the champion alias to a published version."""
         name = self._settings.model_name

@@ -12,6 +12,7 @@ from ml.errors import ConfigError, DataError
 from ml.images import RefusedImageError
 from ml.labels import LABEL_REASONS
 from ml.storage import dump_json, put_once, read_json
+from ml.tombstones import FORGOTTEN
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -43,8 +44,14 @@ def release_objects(
 
     Raises:
         ConfigError: the label is none of the declared ones.
-        DataError: a label is needed to settle a conflict, and none is given.
+        DataError: a label is needed to settle a conflict, and none is given; or an object was forgotten.
     """
+    gone = refused[refused["reason"] == FORGOTTEN]
+    if not gone.empty:
+        raise DataError(
+            f"{gone.iloc[0]['source_key']} was forgotten: there are no bytes to look at again.",
+            "Name the others; docs/forget.md says how a forgotten picture comes back.",
+        )
     if label is not None:
         try:
             label = labeller.resolve(label)

@@ -10,10 +10,12 @@ import numpy as np
 from PIL import Image
 
 from ml import layout
+from ml.examples import sample_images
 from ml.plots.eda import class_share_pie, count_plot, sample_grid
 from ml.plots.style import png_bytes
 from ml.report import SNAPSHOT_FIGURES
 from ml.snapshots import Snapshot
+from ml.tombstones import drop_forgotten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 log = logging.getLogger(__name__)
-
-SAMPLES_PER_CLASS = 6
 
 
 def run(context: Context, snapshot_id: str) -> dict[str, str]:
@@ -42,8 +42,7 @@ def run(context: Context, snapshot_id: str) -> dict[str, str]:
 
 
 def _samples(store: Store, manifest: pd.DataFrame) -> dict[str, list[np.ndarray]]:
-    """The first images of each class in the order of their digests: as good as random, and always the same."""
-    chosen = manifest.sort_values("image_id").groupby("label").head(SAMPLES_PER_CLASS)
+    chosen = sample_images(drop_forgotten(store, manifest, "the snapshot"))
     return {str(label): [_thumbnail(store.get(uri)) for uri in rows["uri"]] for label, rows in chosen.groupby("label")}
 
 

@@ -88,7 +88,7 @@ def _test_samples(store: Store, candidate: Candidate) -> pd.DataFrame:
     key = layout.run_key(candidate.run_id, candidate.variant, "predictions.parquet")
     predictions = pd.read_parquet(io.BytesIO(store.get(key)))
     uris = load_samples(store, candidate.run_id)[["image_id", "uri"]]
-    return predictions[predictions["split"] == "test"].head(CHECKED_IMAGES).merge(uris, on="image_id")
+    return predictions[predictions["split"] == "test"].merge(uris, on="image_id").head(CHECKED_IMAGES)
 
 
 def _check_export(path: Path, images: list[bytes], samples: pd.DataFrame, candidate: Candidate) -> float:

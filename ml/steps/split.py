@@ -13,6 +13,7 @@ from ml.plan import store_plan
 from ml.sampling import oversample
 from ml.snapshots import Snapshot, latest_snapshot_id
 from ml.splits import SPLITS, count_by_split
+from ml.tombstones import drop_forgotten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,7 @@ def run(
     snapshot_id = snapshot_id or latest_snapshot_id(context.store)
     if snapshot_id is None:
         raise DataError("There is no published snapshot.", "Upload images and run `ingest_images`.")
-    manifest = Snapshot(context.store, snapshot_id).manifest
+    manifest = drop_forgotten(context.store, Snapshot(context.store, snapshot_id).manifest, f"snapshot {snapshot_id}")
     classes = classes_of(manifest, context.settings)
     _check(manifest, classes, snapshot_id)
     samples = _samples(manifest, classes, context)

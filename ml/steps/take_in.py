@@ -13,6 +13,7 @@ from ml.backlog import read_chunk, read_rows, write_rows
 from ml.pseudonyms import Pseudonyms
 from ml.storage import put_in_batches, read_json
 from ml.threads import map_ahead
+from ml.tombstones import forgotten_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,11 +62,11 @@ def run(context: Context, ingest_id: str, chunk: str) -> dict[str, Any]:
 
 def _take(context: Context, ingest_id: str, arrivals: list[Arrival]) -> list[dict[str, Any]]:
     now = datetime.fromisoformat(read_json(context.store, layout.ingest_key(ingest_id))["started_at"])
-    pseudonyms = Pseudonyms.of(context.store)
+    pseudonyms, forgotten = Pseudonyms.of(context.store), forgotten_ids(context.store)
     rows = []
 
     def take(group: list[Arrival]) -> list[Taken | None]:
-        return [take_object(context, one, pseudonyms, now) for one in group]
+        return [take_object(context, one, pseudonyms, now, forgotten) for one in group]
 
     def objects() -> Iterator[dict[str, bytes]]:
         for group in map_ahead(take, _groups(arrivals), WORKERS, "ingest"):

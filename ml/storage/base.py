@@ -118,6 +118,9 @@ class Store(Protocol):
             directory: keeps the copy, when the store has to make one.
         """
 
+    def discard(self, key: str, directory: Path) -> None:
+        """Remove the copy that :meth:`materialize` made, if it made one."""
+
 
 def validate_key(key: str) -> None:
     """Refuse keys that some store cannot represent.

@@ -143,6 +143,9 @@ class FolderStore:
             raise _missing(key)
         return path
 
+    def discard(self, key: str, directory: Path) -> None:
+        """Nothing to do: :meth:`materialize` makes no copies."""
+
     def _located(self, key: str) -> Path:
         """Where an object is, if it is: whatever a file may be called, but nothing outside the root."""
         parts = key.split("/")

@@ -131,8 +131,7 @@ class S3Store:
             self._client.download_file(self._bucket, self._key(key), str(temporary))
 
     def materialize(self, key: str, directory: Path) -> Path:
-        name = hashlib.sha256(self.uri(key).encode()).hexdigest()[:24]
-        path = Path(directory) / f"{name}-{key.rsplit('/', 1)[-1][-100:]}"
+        path = self._copy(key, directory)
         there = self.head(key)
         if there is None:
             raise NotFoundError(f"There is no object {self.uri(key)}.")
@@ -141,6 +140,13 @@ class S3Store:
             self.download(key, path)
         self._copies.use(path)
         return path
+
+    def discard(self, key: str, directory: Path) -> None:
+        self._copy(key, directory).unlink(missing_ok=True)
+
+    def _copy(self, key: str, directory: Path) -> Path:
+        name = hashlib.sha256(self.uri(key).encode()).hexdigest()[:24]
+        return Path(directory) / f"{name}-{key.rsplit('/', 1)[-1][-100:]}"
 
     def _key(self, key: str) -> str:
         if not key:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ml.config import ImageSettings
-from ml.images import RefusedImageError, inspect_image
+from ml.images import RefusedImageError, inspect_image, pixel_id_of
 
 SETTINGS = ImageSettings()
 WIDTH, HEIGHT = 48, 40
@@ -571,3 +571,16 @@ def test_tensorflow_decodes_the_first_picture_of_a_jpeg_with_several():
     data = encode(first, "MPO", save_all=True, append_images=[Image.fromarray(RGB)], quality=92)
 
     np.testing.assert_allclose(tf.io.decode_image(data, channels=3).numpy(), decode(data), atol=6)
+
+
+@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "JPEG"])
+def test_pixels_are_known_however_small_the_image_is(form):
+    data = encode(noise(), form)
+    known = inspect_image(data, SETTINGS).pixel_id
+
+    assert pixel_id_of(data, SETTINGS) == known
+    assert pixel_id_of(data, ImageSettings(min_side=10 * WIDTH)) == known
+
+
+def test_what_cannot_be_decoded_has_no_pixels():
+    assert pixel_id_of(b"no image", SETTINGS) is None

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from ml.errors import NotFoundError
+from ml.snapshots import Snapshot
 from ml.steps import describe, ingest
+from ml.tombstones import write_tombstones
 
 NAMES = ["classes.png", "samples.png", "shares.png"]
 
@@ -47,6 +49,17 @@ def test_the_same_snapshot_gives_the_same_pictures(context, snapshot_id):
     describe.run(context, snapshot_id)
 
     assert pictures(context.store, snapshot_id) == first
+
+
+def test_an_image_that_was_forgotten_meanwhile_is_not_shown(context, snapshot_id):
+    describe.run(context, snapshot_id)
+    first = pictures(context.store, snapshot_id)
+    row = Snapshot(context.store, snapshot_id).manifest.sort_values("image_id").iloc[0]
+    write_tombstones(context.store, {"image_ids": [row["image_id"]], "pixel_id": None})
+    context.store.delete(row["uri"])
+    describe.run(context, snapshot_id)
+
+    assert pictures(context.store, snapshot_id)["samples.png"] != first["samples.png"]
 
 
 def test_no_figure_stays_open(context, snapshot_id):

@@ -93,3 +93,16 @@ def test_objects_of_the_same_name_are_materialized_apart(store, tmp_path):
 def test_materializing_what_is_not_there_names_the_key(store, tmp_path):
     with pytest.raises(NotFoundError, match=r"no object .*a/shard\.npy"):
         store.materialize("a/shard.npy", tmp_path / "cache")
+
+
+def test_a_discarded_copy_leaves_the_object_and_other_copies(store, tmp_path):
+    for key in ("a/shard.npy", "b/shard.npy"):
+        store.put(key, key.encode())
+        store.materialize(key, tmp_path / "cache")
+    store.discard("a/shard.npy", tmp_path / "cache")
+    store.discard("missing", tmp_path / "cache")
+
+    assert store.get("a/shard.npy") == b"a/shard.npy"
+    left = [path.read_bytes() for path in (tmp_path / "cache").glob("*")]
+    assert left in ([], [b"b/shard.npy"])
+    assert store.materialize("a/shard.npy", tmp_path / "cache").read_bytes() == b"a/shard.npy"

@@ -1,0 +1,150 @@
+"""Which models saw an image: the runs whose samples name it, what they trained, and what of that was published."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from ml import layout
+from ml.errors import NotFoundError, StoreError
+from ml.examples import choose_examples
+from ml.registry import Champion, Registry
+from ml.storage import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
+
+    from ml.context import Context
+    from ml.storage import Store
+
+__all__ = ["WARMUP", "Exposure", "find_exposures", "find_warmups"]
+
+#: Below a published version: the request that a model server sends itself, which holds a test image.
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A model that saw an image.
+
+    Attributes:
+        run_id: of the retrain run.
+        variant: what it trained; None when it has trained nothing.
+        split: as which the run used the image: weights were fitted to it in ``train``, chosen by it in
+            ``validation``, measured on it in ``test``.
+        version: under which the candidate was published, None when it was not.
+        champion: whether it is in production now.
+        prefix: of the run's files.
+        shown: whether its attention overlays show the image.
+        mlflow_run_id: its run at the tracking server.
+    """
+
+    run_id: str
+    variant: str | None
+    split: str
+    version: int | None = None
+    champion: bool = False
+    prefix: str = ""
+    shown: bool = False
+    mlflow_run_id: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a tombstone keeps."""
+        names = ("run_id", "variant", "split", "version", "champion")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """Keys of the pictures and pages that show the image."""
+        return (f"{self.prefix}{self.variant}/attention.png", f"{self.prefix}report.html") if self.shown else ()
+
+
+class _Published:
+    """Versions by run and variant, asked for when a run is found that saw an image."""
+
+    def __init__(self, context: Context) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            registry = Registry(context.settings)
+            self._champion, registered = registry.champion(), registry.versions()
+        except MlflowException as error:
+            raise StoreError(
+                f"The registry {context.settings.tracking_uri} does not tell which models are published: {error}.",
+                "Check that it runs, and `tracking_uri`; nothing has been removed.",
+            ) from error
+        self._versions = registered | _promoted(context.store, context.settings.model_name)
+
+    def of(self, run_id: str, variant: str) -> tuple[int | None, bool]:
+        """The candidate's version, and whether it is the champion."""
+        version = self._versions.get((run_id, variant))
+        return version, version is not None and self._champion == Champion(version, run_id, variant)
+
+
+def find_exposures(context: Context, image_ids: AbstractSet[str]) -> Iterator[tuple[str, Exposure]]:
+    """The models that saw images: pairs of an image id and a model, by run and variant."""
+    store = context.store
+    keys = [info.key for info in store.list(layout.RUNS)]
+    published: _Published | None = None
+    for prefix in (key.removesuffix("samples.parquet") for key in keys if fnmatch(key, "runs/*/samples.parquet")):
+        seen = _seen(store, prefix, image_ids)
+        if not seen:
+            continue
+        candidates = [key for key in keys if key.startswith(prefix) and key.endswith("/candidate.json")]
+        if not candidates:
+            yield from (
+                (one, Exposure(prefix.split("/")[1], None, split, prefix=prefix)) for one, split in seen.items()
+            )
+        for key in candidates:
+            published = published or _Published(context)
+            candidate = read_json(store, key)
+            run_id, variant, tracked = (candidate[name] for name in ("run_id", "variant", "mlflow_run_id"))
+            version, champion = published.of(run_id, variant)
+            shown = _shown(store, key.removesuffix("candidate.json") + "predictions.parquet")
+            for image_id, split in seen.items():
+                is_shown = image_id in shown
+                yield image_id, Exposure(run_id, variant, split, version, champion, prefix, is_shown, tracked)
+
+
+def find_warmups(context: Context, exposures: Iterable[tuple[str, Exposure]]) -> Iterator[tuple[str, str]]:
+    """Pairs of an image id and the key of a published version's warm-up requests that hold the image's bytes."""
+    for image_id, exposure in exposures:
+        if exposure.version is not None and exposure.split == "test":
+            key = layout.model_prefix(context.settings.model_name, exposure.version) + WARMUP
+            files = [context.store.get(info.key) for info in context.store.list(layout.image_key(image_id, ""))]
+            with suppress(NotFoundError):
+                requests = context.store.get(key)
+                if any(file in requests for file in files):
+                    yield image_id, key
+
+
+def _seen(store: Store, prefix: str, image_ids: AbstractSet[str]) -> dict[str, str]:
+    """Those of the images that a run names, with their splits."""
+    data = io.BytesIO(store.get(f"{prefix}samples.parquet"))
+    samples = pq.read_table(data, columns=["image_id", "split"]).to_pandas()
+    seen = samples[samples["image_id"].isin(image_ids)]
+    return dict(zip(seen["image_id"], seen["split"], strict=True))
+
+
+def _shown(store: Store, key: str) -> set[str]:
+    """The images of a candidate's attention overlays."""
+    try:
+        predictions = pd.read_parquet(io.BytesIO(store.get(key)))
+    except NotFoundError:  # it has not been evaluated yet
+        return set()
+    # The columns are in the order of the model's outputs.
+    probabilities = predictions.filter(regex="^p_").to_numpy()
+    return set(predictions["image_id"].iloc[choose_examples(predictions, probabilities)])
+
+
+def _promoted(store: Store, model_name: str) -> dict[tuple[str, str], int]:
+    """Versions by run and variant, as the promotion records have them."""
+    records = (read_json(store, info.key) for info in store.list(f"{layout.PROMOTIONS}{model_name}/"))
+    return {(record["run_id"], record["variant"]): int(record["version"]) for record in records}
