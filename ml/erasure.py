@@ -12,7 +12,7 @@ import numpy as np
 from ml import layout
 from ml.errors import NotFoundError, StoreError
 from ml.exposure import WARMUP
-from ml.features import write_shard
+from ml.features import CORRUPT, digest_of, write_shard
 from ml.storage import read_json
 from ml.traces import original
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ml.context import Context
     from ml.storage import Store
 
-__all__ = ["erase_object", "erase_rows", "erase_warmup"]
+__all__ = ["erase_object", "erase_rows", "erase_set_aside", "erase_warmup"]
 
 log = logging.getLogger(__name__)
 
@@ -51,29 +51,40 @@ def erase_rows(store: Store, index: str, image_ids: AbstractSet[str], cache: Pat
     """
     name = index.removesuffix(".json")
     try:
-        held = [str(row_id) for row_id in read_json(store, index)["image_ids"]]
+        document = read_json(store, index)
     except NotFoundError:  # an earlier try was killed after it
-        held = []
+        document = {"image_ids": []}
+    held = document["image_ids"]
     kept = [row for row, row_id in enumerate(held) if original(row_id) not in image_ids]
     if held and len(kept) == len(held):
         return
     if kept:
-        _copy_rows(store, name, held, kept)
+        _copy_rows(store, name, document, kept)
     store.delete(index)
     store.delete(f"{name}.npy")
     store.discard(f"{name}.npy", cache)
 
 
-def _copy_rows(store: Store, name: str, held: Sequence[str], kept: Sequence[int]) -> None:
+def _copy_rows(store: Store, name: str, document: Mapping[str, Any], kept: Sequence[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shard.npy"
         try:
             store.download(f"{name}.npy", path)
-            maps = np.load(path, mmap_mode="r", allow_pickle=False)[kept]
-        except (NotFoundError, ValueError, EOFError, IndexError) as error:
-            log.warning("%s cannot be read and goes whole; its other images will be extracted again: %s", name, error)
+        except NotFoundError:
+            log.warning("%s.npy is gone; its other images will be extracted again", name)
             return
-        write_shard(store, name.rpartition("/")[0] + "/", [held[row] for row in kept], maps)
+        if digest_of(path) != document["sha256"]:
+            log.warning("%s.npy is corrupt and goes whole; its other images will be extracted again", name)
+            return
+        maps = np.load(path, mmap_mode="r", allow_pickle=False)[kept]
+        write_shard(store, name.rpartition("/")[0] + "/", [document["image_ids"][row] for row in kept], maps)
+
+
+def erase_set_aside(store: Store) -> None:
+    """Remove all corrupt shards that were moved aside: without an index nobody can tell which images they hold."""
+    for info in list(store.list(layout.FEATURES)):
+        if f"/{CORRUPT}" in info.key:
+            store.delete(info.key)
 
 
 def erase_warmup(context: Context, key: str) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ml.config import Settings
     from ml.storage import Store
 
-__all__ = ["FeatureReader", "features_fingerprint", "set_aside", "to_half", "write_shard"]
+__all__ = ["CORRUPT", "FeatureReader", "digest_of", "features_fingerprint", "set_aside", "to_half", "write_shard"]
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class FeatureReader:
                 path = self._store.materialize(shard, self._cache)
             except NotFoundError as error:
                 raise CorruptShardError(f"{self._store.uri(shard)} is gone, its index is there.", RETRY) from error
-            found = _digest(path)
+            found = digest_of(path)
             if found == self._digests[shard]:
                 return path
             if again and path.absolute().is_relative_to(self._cache.absolute()):
@@ -214,9 +214,9 @@ def write_shard(store: Store, prefix: str, ids: Sequence[str], maps: np.ndarray)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shard.npy"
         np.save(path, maps, allow_pickle=False)
-        digest = _digest(path)
-        # Named by its content: tasks that extract the same images at once write the same, or do not disturb each other.
-        name = prefix + digest[:16]
+        digest = digest_of(path)
+        # Named by what it holds: tasks that extract the same images at once write the same, or two shards.
+        name = prefix + hashlib.sha256("\n".join([digest, *ids]).encode()).hexdigest()[:16]
         store.upload(path, f"{name}.npy")
         index = {"image_ids": list(ids), "shape": list(maps.shape), "sha256": digest, "bytes": path.stat().st_size}
     put_once(store, f"{name}.json", dump_json(index))
@@ -237,6 +237,7 @@ def set_aside(store: Store, shard: str) -> str:
     return kept
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml import layout
 from ml.assembly import leave_out
-from ml.erasure import erase_rows, erase_warmup
+from ml.erasure import erase_rows, erase_set_aside, erase_warmup
 from ml.errors import ConfigError, ConflictError, DataError, OvertakenError
 from ml.exposure import find_exposures, find_warmups
 from ml.pictures import find_pictures
@@ -133,6 +133,7 @@ def forget(
         write_tombstones(context.store, record)
     snapshot_id = _publish(context, records[0]["forgotten_at"])
     ids = frozenset(image_id for plan in plans for image_id in plan.picture.image_ids)
+    erase_set_aside(context.store)
     for plan, record in zip(plans, records, strict=True):
         # Of a try that was killed a shard may be left whose index is gone, and on other machines a copy of it.
         for index in record["removed"]["feature_shards"]:

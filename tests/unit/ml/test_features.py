@@ -71,6 +71,12 @@ def test_writing_the_same_maps_again_changes_nothing(store, shards, maps):
     assert names(store, ".npy") == sorted(shards)
 
 
+def test_other_images_with_the_same_maps_are_another_shard(store, reader, shards, maps):
+    write_shard(store, PREFIX, ["other0", "other1", "other2"], maps[:3])
+
+    np.testing.assert_array_equal(reader().take(["other1", "id1"]), maps[[1, 1]])
+
+
 def test_a_shard_that_changed_is_not_read(store, reader, shards):
     spoil(store, shards[1])
 

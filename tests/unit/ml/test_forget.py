@@ -14,7 +14,7 @@ from PIL import Image
 from ml.assembly import rebase
 from ml.context import Context
 from ml.errors import DataError
-from ml.features import FeatureReader, write_shard
+from ml.features import FeatureReader, set_aside, write_shard
 from ml.forget import forget, plan_forgetting
 from ml.labels import Labeller
 from ml.plan import load_samples, store_plan
@@ -206,11 +206,22 @@ def test_feature_maps_go_with_those_of_views_and_the_others_stay(store, settings
     assert {key: store.get(key) for key in untouched} == untouched
 
 
-def test_a_shard_that_cannot_be_read_goes_whole(store, settings, images, forget_images):
+@pytest.mark.parametrize("harm", [lambda data: data[:100], lambda data: data[:-1] + b"?"], ids=["cut", "changed"])
+def test_a_corrupt_shard_goes_whole(store, settings, images, forget_images, harm):
     ids = [sha256(data) for data in images.values()]
     write_shard(store, PREFIX, ids, np.zeros((len(ids), 1, 1, 2), np.float16))
     (shard,) = (key for key in keys(store, PREFIX) if key.endswith(".npy"))
-    store.put(shard, store.get(shard)[:100])
+    store.put(shard, harm(store.get(shard)))
+    forget_images(ids[1])
+
+    assert keys(store, PREFIX) == []
+
+
+def test_corrupt_shards_that_were_moved_aside_go(store, settings, images, forget_images):
+    ids = [sha256(data) for data in images.values()]
+    write_shard(store, PREFIX, ids, np.zeros((len(ids), 1, 1, 2), np.float16))
+    (shard,) = (key for key in keys(store, PREFIX) if key.endswith(".npy"))
+    set_aside(store, shard)
     forget_images(ids[1])
 
     assert keys(store, PREFIX) == []
