@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml import layout
+from ml.ablation import train_ablation
 from ml.candidates import DECISIVE, Candidate, store_candidate
 from ml.features import FeatureReader
 from ml.plan import load_plan, load_samples
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def run(context: Context, features: Mapping[str, Any]) -> dict[str, Any]:
-    """Train one head.
+    """Train one head, and where the plan says so the same without attention.
 
     Args:
         context: settings and store.
@@ -44,13 +45,15 @@ def run(context: Context, features: Mapping[str, Any]) -> dict[str, Any]:
     reader = FeatureReader(
         context.store, layout.features_prefix(variant, features["fingerprint"]), settings.store.cache_dir
     )
+    training, validation = _training(samples), _labelled(samples[samples["split"] == "validation"])
     registry = Registry(settings)
     parameters = settings.train.model_dump() | settings.variants[variant].model_dump()
-    tracked = registry.start_run(run_id, variant, parameters | {"weights": settings.weights.source})
+    parameters["weights"] = settings.weights.source
+    tracked = registry.start_run(run_id, variant, parameters)
     trained = train_head(
         reader,
-        _training(samples),
-        _labelled(samples[samples["split"] == "validation"]),
+        training,
+        validation,
         len(plan["classes"]),
         settings.train,
         lambda epoch, metrics: _log_epoch(registry, tracked, variant, epoch, metrics),
@@ -58,6 +61,10 @@ def run(context: Context, features: Mapping[str, Any]) -> dict[str, Any]:
     candidate = _candidate(context, features, plan, trained, reader.shape(), tracked)
     context.store.put(layout.run_key(run_id, variant, "history.parquet"), _parquet(trained.history))
     store_candidate(context.store, candidate, trained.head)
+    if plan["ablation"]:
+        train_ablation(
+            context, registry, candidate, reader, training, validation, parameters, float(features["seconds"])
+        )
     epochs = len(trained.history)
     log.info("%s: %d epochs in %.1f s, best %d", variant, epochs, trained.seconds, trained.best_epoch)
     return {

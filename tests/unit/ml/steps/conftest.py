@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.config import Settings
+from ml.config import CandidateSettings, GateSettings, Settings, VariantSettings
 from ml.context import Context
-from ml.storage import open_store
+from ml.storage import dump_json, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,6 +119,47 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def second_run(first_run: Run) -> Run:
     """The same again, on the same snapshot: nothing new to learn."""
     return retrain(first_run.context, "second")
+
+
+@pytest.fixture(scope="session")
+def voting_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of its own with ablations and an ensemble.
+
+    Half of the labels are wrong: variants that learn them by heart are wrong in different images and sure of it, and
+    that is when a vote is better than each of them.
+    """
+    from ml.steps import ingest, publish_snapshot
+
+    settings = tiny_settings(tmp_path_factory.mktemp("voting"))
+    changes = {
+        "candidates": CandidateSettings(ablation=True, ensemble=True),
+        "variants": settings.variants | {"wide": VariantSettings(backbone="mobilenet", alpha=0.35)},
+        "train": settings.train.model_copy(update={"epochs": 6, "precision": "float32"}),
+        "gate": GateSettings(max_latency_ms=60_000),
+    }
+    settings = settings.model_copy(update=changes)
+    context = Context(settings, open_store(settings.store))
+    for label, other in (("stripes", "spots"), ("spots", "stripes")):
+        for index in range(32):
+            picture = draw(label, index) if index % 2 else draw(other, 100 + index)
+            context.store.put(f"landing/{label}/{index:02d}.png", picture)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        publish_snapshot.run(context, str(ingest.run(context, NOW)["snapshot_id"]))
+        return retrain(context, "vote")
+
+
+@pytest.fixture(scope="session")
+def ensemble_promotion(voting_run: Run) -> dict[str, Any]:
+    """The ensemble as champion, as if it had won and been cleared."""
+    from ml.steps import promote
+
+    store, key = voting_run.context.store, "runs/vote/decision.json"
+    decided = store.get(key)
+    store.put(key, dump_json(voting_run.decision | {"variant": "ensemble", "promoted": True}))
+    promotion = promote.run(voting_run.context, "vote")
+    store.put(key, decided)
+    return promotion
 
 
 @pytest.fixture

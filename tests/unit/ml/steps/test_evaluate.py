@@ -9,6 +9,7 @@ from PIL import Image
 from sklearn.metrics import f1_score
 
 from ml.candidates import load_candidate
+from ml.config import CandidateSettings
 from ml.context import Context
 from ml.plan import load_samples
 from ml.report import CANDIDATE_FIGURES
@@ -65,6 +66,113 @@ def test_metrics_and_figures_are_tracked(first_run):
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test_macro_f1"] == pytest.approx(row["macro_f1"])
     assert {artifact.path for artifact in client.list_artifacts(candidate.mlflow_run_id)} >= {"confusion.png"}
+
+
+def rows_of(run):
+    return {row["variant"]: row for row in run.evaluation["leaderboard"]}
+
+
+def test_every_candidate_is_timed(first_run, voting_run):
+    for row in (*first_run.evaluation["leaderboard"], *voting_run.evaluation["leaderboard"]):
+        assert 0 < row["latency_ms_p50"] <= row["latency_ms_p95"]
+
+
+def test_latency_is_tracked(first_run):
+    candidate = load_candidate(first_run.context.store, "first", "narrow")
+    run = MlflowClient(first_run.context.settings.tracking_uri).get_run(candidate.mlflow_run_id)
+
+    assert run.data.metrics["latency_ms_p95"] == pytest.approx(rows_of(first_run)["narrow"]["latency_ms_p95"])
+
+
+def test_ablations_are_measured_and_stand_below_all_that_can_win(voting_run):
+    rows = voting_run.evaluation["leaderboard"]
+
+    assert [row["ablation_of"] for row in rows[:3]] == [None, None, None]
+    assert {row["variant"]: row["ablation_of"] for row in rows[3:]} == {
+        "narrow-no-attention": "narrow",
+        "wide-no-attention": "wide",
+    }
+    assert voting_run.evaluation["chosen"] == rows[0]["variant"]
+
+
+def test_ensemble_has_both_variants_as_members_and_no_ablation(voting_run):
+    members = rows_of(voting_run)["ensemble"]["members"]
+
+    assert {member["variant"] for member in members} == {"narrow", "wide"}
+    assert sum(member["weight"] for member in members) == pytest.approx(1)
+    assert members == sorted(members, key=lambda member: -member["weight"])
+    record = json.loads(voting_run.context.store.get("runs/vote/ensemble/candidate.json"))
+    assert record["members"] == [{"run_id": "vote", **member} for member in members]
+
+
+def test_ensemble_says_of_test_images_the_weighted_mean_of_its_members(voting_run):
+    weights = {member["variant"]: member["weight"] for member in rows_of(voting_run)["ensemble"]["members"]}
+    tables = {name: predictions(voting_run, name) for name in (*weights, "ensemble")}
+    test = tables["ensemble"]["split"] == "test"
+
+    mean = sum(weight * tables[name]["p_spots"] for name, weight in weights.items())
+    np.testing.assert_allclose(tables["ensemble"]["p_spots"][test], mean[test], atol=1e-5)
+
+
+def test_ensemble_competes_with_what_it_says_of_images_that_it_was_not_fitted_to(voting_run):
+    weights = {member["variant"]: member["weight"] for member in rows_of(voting_run)["ensemble"]["members"]}
+    table = predictions(voting_run, "ensemble")
+    validation = table["split"] == "validation"
+    fitted = sum(weight * predictions(voting_run, name)["p_spots"] for name, weight in weights.items())
+
+    scored = f1_score(table["label"][validation], table["predicted"][validation], average="macro")
+    assert rows_of(voting_run)["ensemble"]["validation_macro_f1"] == pytest.approx(scored)
+    assert not np.allclose(table["p_spots"][validation], fitted[validation], atol=1e-4)
+
+
+def test_ensemble_has_pictures_and_a_tracking_run_as_any_candidate(voting_run):
+    row, store = rows_of(voting_run)["ensemble"], voting_run.context.store
+    client = MlflowClient(voting_run.context.settings.tracking_uri)
+    tracked = client.get_run(load_candidate(store, "vote", "ensemble").mlflow_run_id)
+
+    assert set(row["figures"]) == {"confusion.png", "report.png", "attention.png"}
+    assert all(store.head(f"runs/vote/ensemble/{name}") for name in row["figures"])
+    assert tracked.info.status == "FINISHED"
+    assert tracked.data.metrics["test_macro_f1"] == pytest.approx(row["macro_f1"])
+    assert float(tracked.data.params["weight.wide"]) > 0
+
+
+def test_ensemble_took_as_long_as_its_members(voting_run):
+    rows = rows_of(voting_run)
+
+    assert rows["ensemble"]["seconds"] == pytest.approx(rows["narrow"]["seconds"] + rows["wide"]["seconds"])
+
+
+def test_ensemble_as_champion_is_measured_in_a_later_run(voting_run, ensemble_promotion):
+    """Its members' maps are gone: they are extracted again for the test images."""
+    then, store = voting_run.context, voting_run.context.store
+    changes = {"candidates": CandidateSettings(), "weights": then.settings.weights.model_copy(update={"seed": 2})}
+    today = Context(then.settings.model_copy(update=changes), store)
+    plan = split.run(today, "after", variants=["narrow"])
+    train.run(today, extract.run(today, "after", "narrow"))
+    for variant, features in voting_run.extracted.items():
+        for info in list(store.list(f"features/{variant}/{features['fingerprint']}/")):
+            store.delete(info.key)
+
+    champion = evaluate.run(today, "after")["champion"]
+
+    row = rows_of(voting_run)["ensemble"]
+    assert (champion["variant"], champion["version"]) == ("ensemble", ensemble_promotion["version"])
+    assert champion["macro_f1"] == pytest.approx(row["macro_f1"])
+    assert champion["latency_ms_p95"] == row["latency_ms_p95"]
+    for variant in ("narrow", "wide"):
+        assert extract.run(then, "vote", variant)["extracted"] == 64 - plan["images"]["test"]
+
+
+def test_champion_of_a_run_that_timed_nothing_is_shown_without_latency(first_run, second_run):
+    store, key = first_run.context.store, f"runs/first/{first_run.evaluation['chosen']}/latency.json"
+    measured = store.get(key)
+    store.delete(key)
+
+    champion = evaluate.run(second_run.context, "second")["champion"]
+
+    store.put(key, measured)
+    assert (champion["latency_ms_p50"], champion["latency_ms_p95"]) == (None, None)
 
 
 def test_first_run_has_no_champion_to_measure(first_run):
