@@ -135,7 +135,7 @@ def voting_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "candidates": CandidateSettings(ablation=True, ensemble=True),
         "variants": settings.variants | {"wide": VariantSettings(backbone="mobilenet", alpha=0.35)},
         "train": settings.train.model_copy(update={"epochs": 6, "precision": "float32"}),
-        "gate": GateSettings(max_latency_ms=60_000),
+        "gate": GateSettings(),
     }
     settings = settings.model_copy(update=changes)
     context = Context(settings, open_store(settings.store))

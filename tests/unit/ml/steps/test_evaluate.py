@@ -164,17 +164,6 @@ def test_ensemble_as_champion_is_measured_in_a_later_run(voting_run, ensemble_pr
         assert extract.run(then, "vote", variant)["extracted"] == 64 - plan["images"]["test"]
 
 
-def test_champion_of_a_run_that_timed_nothing_is_shown_without_latency(first_run, second_run):
-    store, key = first_run.context.store, f"runs/first/{first_run.evaluation['chosen']}/latency.json"
-    measured = store.get(key)
-    store.delete(key)
-
-    champion = evaluate.run(second_run.context, "second")["champion"]
-
-    store.put(key, measured)
-    assert (champion["latency_ms_p50"], champion["latency_ms_p95"]) == (None, None)
-
-
 def test_first_run_has_no_champion_to_measure(first_run):
     assert first_run.evaluation["champion"] is None
 
@@ -188,21 +177,34 @@ def test_champion_is_measured_on_the_same_test_images(first_run, second_run):
     assert champion["metrics"]["images"] == second_run.plan["images"]["test"]
 
 
-def test_champion_is_measured_as_it_was_made_whatever_the_settings_are_today(first_run):
-    """Today's weights are others and the champion's maps are gone: its own are extracted for the test images alone."""
+@pytest.fixture(scope="module")
+def champion_today(first_run):
+    """The first run's winner beside a run whose weights are others; its maps are gone, and it was never timed."""
     then, store = first_run.context, first_run.context.store
     variant = first_run.evaluation["chosen"]
     weights = then.settings.weights.model_copy(update={"seed": 2})
     today = Context(then.settings.model_copy(update={"weights": weights}), store)
-    plan = split.run(today, "third", variants=["narrow"])
+    split.run(today, "third", variants=["narrow"])
     train.run(today, extract.run(today, "third", "narrow"))
     for info in list(store.list(f"features/{variant}/{first_run.extracted[variant]['fingerprint']}/")):
         store.delete(info.key)
-
+    timed = store.get(f"runs/first/{variant}/latency.json")
+    store.delete(f"runs/first/{variant}/latency.json")
     champion = evaluate.run(today, "third")["champion"]
+    store.put(f"runs/first/{variant}/latency.json", timed)
+    return champion
 
-    assert champion["macro_f1"] == pytest.approx(first_run.evaluation["leaderboard"][0]["macro_f1"])
-    assert extract.run(then, "first", variant)["extracted"] == 34 - plan["images"]["test"]
+
+def test_champion_is_measured_as_it_was_made_whatever_the_settings_are_today(first_run, champion_today):
+    """Its own feature maps are extracted for the test images alone."""
+    variant, images = first_run.evaluation["chosen"], first_run.plan["images"]
+
+    assert champion_today["macro_f1"] == pytest.approx(first_run.evaluation["leaderboard"][0]["macro_f1"])
+    assert extract.run(first_run.context, "first", variant)["extracted"] == 34 - images["test"]
+
+
+def test_champion_that_was_never_timed_has_no_latency(champion_today):
+    assert (champion_today["latency_ms_p50"], champion_today["latency_ms_p95"]) == (None, None)
 
 
 def test_evaluation_is_kept_as_it_was_returned(first_run):
