@@ -5,15 +5,13 @@ from __future__ import annotations
 import dataclasses
 import io
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ml import layout
 from ml.candidates import store_candidate
 from ml.training import train_head
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ml.candidates import Candidate
     from ml.context import Context
     from ml.features import FeatureReader
@@ -32,7 +30,6 @@ def train_ablation(
     reader: FeatureReader,
     training: LabelledImages,
     validation: LabelledImages,
-    parameters: Mapping[str, Any],
     extraction_seconds: float,
 ) -> Candidate:
     """Train a head that differs from the candidate's in nothing but attention, and store it beside that one.
@@ -44,11 +41,11 @@ def train_ablation(
         reader: the cached feature maps of both.
         training: as the candidate saw them.
         validation: likewise.
-        parameters: of the candidate's run at the tracking server.
         extraction_seconds: what the feature maps of both took.
     """
     run_id, name = candidate.run_id, layout.ablation_name(candidate.variant)
-    tracked = registry.start_run(run_id, name, {**parameters, "attention": False})
+    parameters = context.settings.train.model_dump() | context.settings.variants[candidate.variant].model_dump()
+    tracked = registry.start_run(run_id, name, parameters | {"attention": False})
     trained = train_head(
         reader,
         training,

@@ -48,8 +48,7 @@ def run(context: Context, features: Mapping[str, Any]) -> dict[str, Any]:
     training, validation = _training(samples), _labelled(samples[samples["split"] == "validation"])
     registry = Registry(settings)
     parameters = settings.train.model_dump() | settings.variants[variant].model_dump()
-    parameters["weights"] = settings.weights.source
-    tracked = registry.start_run(run_id, variant, parameters)
+    tracked = registry.start_run(run_id, variant, parameters | {"weights": settings.weights.source})
     trained = train_head(
         reader,
         training,
@@ -62,9 +61,7 @@ def run(context: Context, features: Mapping[str, Any]) -> dict[str, Any]:
     context.store.put(layout.run_key(run_id, variant, "history.parquet"), _parquet(trained.history))
     store_candidate(context.store, candidate, trained.head)
     if plan["ablation"]:
-        train_ablation(
-            context, registry, candidate, reader, training, validation, parameters, float(features["seconds"])
-        )
+        train_ablation(context, registry, candidate, reader, training, validation, float(features["seconds"]))
     epochs = len(trained.history)
     log.info("%s: %d epochs in %.1f s, best %d", variant, epochs, trained.seconds, trained.best_epoch)
     return {

@@ -185,7 +185,7 @@ def test_a_page_without_ablations_says_nothing_of_them() -> None:
 def test_what_attention_is_worth_is_said_in_one_line_and_by_variant() -> None:
     ablations = (AblationView("xception", 0.937, 0.921), AblationView("vgg16", 0.8, 0.812), AblationView("a", 0.5, 0.5))
     text = Outline(render_run_report(replace(RUN, ablations=ablations))).text
-    assert "On the test images attention changes macro F1 by +0.001 on average" in text
+    assert "On the 25 test images attention changes macro F1 by +0.001 on average" in text
     assert "xception 0.937 0.921 +0.016" in text
     assert "vgg16 0.800 0.812 \N{MINUS SIGN}0.012" in text
     assert "a 0.500 0.500 0.000" in text
