@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["PooledSelfAttention"]
+__all__ = ["PooledSelfAttention", "PooledUniformly"]
 
 
 class PooledSelfAttention(keras.layers.Layer):  # type: ignore[misc]
@@ -76,3 +76,20 @@ class PooledSelfAttention(keras.layers.Layer):  # type: ignore[misc]
     def _by_head(self, projected: Any, count: int) -> Any:
         """[N * T, heads * D] to [N, heads, T, D]."""
         return ops.transpose(ops.reshape(projected, (-1, count, self.heads, self.key_dim)), (0, 2, 1, 3))
+
+
+class PooledUniformly(keras.layers.Layer):  # type: ignore[misc]
+    """The mean over all tokens, each with the same attention: what :class:`PooledSelfAttention` is held against."""
+
+    def call(self, tokens: Any) -> tuple[Any, Any]:
+        """Pool tokens [N, T, C]: their mean [N, C], and 1/T for each token, float32 [N, T]."""
+        alike = ops.ones_like(tokens[..., 0], dtype="float32")
+        return ops.mean(tokens, axis=1), alike / tokens.shape[1]
+
+    def compute_output_spec(self, tokens: Any) -> tuple[Any, Any]:
+        """Shapes and types of what :meth:`call` returns."""
+        images, count, channels = tokens.shape
+        return (
+            keras.KerasTensor((images, channels), dtype=self.compute_dtype),
+            keras.KerasTensor((images, count), dtype="float32"),
+        )

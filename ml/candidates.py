@@ -1,9 +1,10 @@
-"""A trained variant: what it was trained on and with, kept so that it can be rebuilt years later."""
+"""What competes in a run, kept so that it can be rebuilt years later: heads on frozen backbones, and ensembles."""
 
 from __future__ import annotations
 
 import tempfile
 import warnings
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,48 +14,116 @@ from ml.errors import DataError
 from ml.storage import dump_json, read_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import keras
 
     from ml.config import Settings
     from ml.storage import Store
 
-__all__ = ["Candidate", "load_candidate", "load_head", "store_candidate", "weights_notice"]
+__all__ = [
+    "Candidate",
+    "Contender",
+    "Ensemble",
+    "Member",
+    "load_candidate",
+    "load_head",
+    "store_candidate",
+    "store_ensemble",
+    "weights_notice",
+]
+
+RECORD = "candidate.json"
 
 #: The settings that decide what a candidate computes; today's may have changed since.
 DECISIVE = ("images", "variants", "weights", "features", "train")
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """The record beside a head's weights.
+class Contender(ABC):
+    """What can be measured, win, be promoted and be champion: one head, or several that vote.
 
     Attributes:
         run_id: of the retrain run.
-        variant: name under ``settings["variants"]``.
         snapshot_id: what it was trained on.
         classes: labels in the order of its outputs.
+        seconds: extraction and training in this run.
+        mlflow_run_id: its run at the tracking server.
+    """
+
+    run_id: str
+    snapshot_id: str
+    classes: tuple[str, ...]
+    seconds: float
+    mlflow_run_id: str
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Among the run's contenders; its files lie under it."""
+
+    @property
+    @abstractmethod
+    def members(self) -> tuple[Member, ...]:
+        """The heads that answer, with what their votes weigh."""
+
+    @property
+    def ablation_of(self) -> str | None:
+        """The variant whose head this one repeats without attention."""
+        return None
+
+    @property
+    def lead(self) -> Candidate:
+        """The member whose vote weighs most, of equals the first."""
+        return max(self.members, key=lambda member: member.weight).candidate
+
+
+@dataclass(frozen=True)
+class Member:
+    """A candidate and what its vote weighs: above 0, and 1 over all members."""
+
+    candidate: Candidate
+    weight: float
+
+
+@dataclass(frozen=True)
+class Candidate(Contender):
+    """The record beside a head's weights.
+
+    Attributes:
+        variant: name under ``settings["variants"]``.
         fingerprint: of its feature maps.
         feature_shape: H, W and C of one.
         weights_digest: SHA-256 of its backbone's weights.
         precision: of the backbone's arithmetic during extraction.
         settings: the sections that decide what it computes, as they were.
         best_epoch: whose weights were kept.
-        seconds: extraction and training in this run.
-        mlflow_run_id: its run at the tracking server.
+        attention: False for an ablation, whose head has a plain mean over the tokens instead.
     """
 
-    run_id: str
     variant: str
-    snapshot_id: str
-    classes: tuple[str, ...]
     fingerprint: str
     feature_shape: tuple[int, int, int]
     weights_digest: str
     precision: str
     settings: dict[str, Any] = field(repr=False)
     best_epoch: int
-    seconds: float
-    mlflow_run_id: str
+    attention: bool = True
+
+    @property
+    def name(self) -> str:
+        """The variant's, with an ending for an ablation."""
+        return self.variant if self.attention else layout.ablation_name(self.variant)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Itself alone."""
+        return (Member(self, 1.0),)
+
+    @property
+    def ablation_of(self) -> str | None:
+        """Its variant, for an ablation."""
+        return None if self.attention else self.variant
 
     @property
     def features(self) -> str:
@@ -68,6 +137,23 @@ class Candidate:
         # A dump in JSON masks the secrets of `alerts`.
         own = {"weights": weights, "alerts": current.alerts}
         return type(current).model_validate(current.model_dump(mode="json") | kept | own)
+
+
+@dataclass(frozen=True)
+class Ensemble(Contender):
+    """Candidates whose probabilities are averaged; its files lie under ``ensemble``."""
+
+    voters: tuple[Member, ...]
+
+    @property
+    def name(self) -> str:
+        """The same in every run: a run has one at most."""
+        return layout.ENSEMBLE
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Its voters."""
+        return self.voters
 
 
 def weights_notice(settings: Settings) -> str | None:
@@ -85,20 +171,41 @@ def store_candidate(store: Store, candidate: Candidate, head: keras.Model) -> No
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "head.weights.h5"
         head.save_weights(path)
-        store.upload(path, layout.run_key(candidate.run_id, candidate.variant, path.name))
-    store.put(layout.run_key(candidate.run_id, candidate.variant, "candidate.json"), dump_json(asdict(candidate)))
+        store.upload(path, layout.run_key(candidate.run_id, candidate.name, path.name))
+    store.put(layout.run_key(candidate.run_id, candidate.name, RECORD), dump_json(asdict(candidate)))
 
 
-def load_candidate(store: Store, run_id: str, variant: str) -> Candidate:
+def store_ensemble(store: Store, ensemble: Ensemble) -> None:
+    """Write the record of an ensemble, which names its members by their run and name."""
+    members = [
+        {"run_id": member.candidate.run_id, "variant": member.candidate.name, "weight": member.weight}
+        for member in ensemble.members
+    ]
+    own = {key: getattr(ensemble, key) for key in ("run_id", "snapshot_id", "classes", "seconds", "mlflow_run_id")}
+    store.put(layout.run_key(ensemble.run_id, ensemble.name, RECORD), dump_json({**own, "members": members}))
+
+
+def load_candidate(store: Store, run_id: str, name: str) -> Contender:
     """Read a record.
 
     Raises:
-        NotFoundError: the run trained no such variant.
+        NotFoundError: the run has no contender of that name, or a member of an ensemble is gone.
     """
-    record = read_json(store, layout.run_key(run_id, variant, "candidate.json"))
-    record["classes"] = tuple(record["classes"])
-    record["feature_shape"] = tuple(record["feature_shape"])
-    return Candidate(**record)
+    record = read_json(store, layout.run_key(run_id, name, RECORD))
+    if "members" not in record:
+        return _head_record(record)
+    voters = tuple(
+        Member(
+            _head_record(read_json(store, layout.run_key(voter["run_id"], voter["variant"], RECORD))), voter["weight"]
+        )
+        for voter in record.pop("members")
+    )
+    return Ensemble(**record | {"classes": tuple(record["classes"])}, voters=voters)
+
+
+def _head_record(record: Mapping[str, Any]) -> Candidate:
+    tuples = {key: tuple(record[key]) for key in ("classes", "feature_shape")}
+    return Candidate(**{**record, **tuples})
 
 
 def load_head(store: Store, candidate: Candidate, settings: Settings) -> keras.Model:
@@ -109,10 +216,11 @@ def load_head(store: Store, candidate: Candidate, settings: Settings) -> keras.M
     """
     from ml.head import build_head
 
-    head = build_head(candidate.feature_shape, len(candidate.classes), candidate.restore_settings(settings).train)
+    train = candidate.restore_settings(settings).train
+    head = build_head(candidate.feature_shape, len(candidate.classes), train, attention=candidate.attention)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "head.weights.h5"
-        store.download(layout.run_key(candidate.run_id, candidate.variant, path.name), path)
+        store.download(layout.run_key(candidate.run_id, candidate.name, path.name), path)
         try:
             with warnings.catch_warnings():
                 # Of some layers that it does not find Keras only warns, and leaves their fresh weights in place.
@@ -120,7 +228,7 @@ def load_head(store: Store, candidate: Candidate, settings: Settings) -> keras.M
                 head.load_weights(path)
         except (ValueError, UserWarning) as error:
             raise DataError(
-                f"The head of {candidate.variant} that run {candidate.run_id} trained does not fit: {error}",
+                f"The head of {candidate.name} that run {candidate.run_id} trained does not fit: {error}",
                 "Another version of Quartet built it. Train again, or go back to that version.",
             ) from error
     return head

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from ml.ensemble import common_grid, resize_matrix
 from ml.inference import build_frozen
 from ml.preprocessing import decode_batch
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from ml.config import Settings
 
-__all__ = ["Classifier", "assemble_model", "checksums", "export_model", "write_warmup"]
+__all__ = ["assemble_ensemble", "assemble_model", "checksums", "export_model", "write_warmup"]
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
@@ -49,8 +50,50 @@ def assemble_model(settings: Settings, variant: str, head: keras.Model, precisio
     return Classifier(build_frozen(settings, variant, precision), head)
 
 
+class _Ensemble(tf.Module):  # type: ignore[misc]
+    """The vote of :func:`ml.ensemble.soft_vote` as TensorFlow's operations."""
+
+    def __init__(
+        self, members: Sequence[Callable[..., Any]], weights: Sequence[float], grids: Sequence[Sequence[int]]
+    ) -> None:
+        super().__init__(name="ensemble")
+        self.members = list(members)
+        self._weights = tuple(weights)
+        height, width = common_grid(grids)
+        self._resizing = [(resize_matrix(height, grid[0]), resize_matrix(width, grid[1])) for grid in grids]
+
+    def __call__(self, images: Any, training: bool = False) -> dict[str, Any]:
+        outputs = [member(images, training=training) for member in self.members]
+        maps = [self._resize(output["attention"], *by) for output, by in zip(outputs, self._resizing, strict=True)]
+        return {
+            "probabilities": self._mean([output["probabilities"] for output in outputs]),
+            "attention": self._mean(maps),
+        }
+
+    def _mean(self, values: Sequence[Any]) -> Any:
+        return tf.add_n([weight * value for weight, value in zip(self._weights, values, strict=True)])
+
+    @staticmethod
+    def _resize(maps: Any, rows: Any, columns: Any) -> Any:
+        resized = tf.einsum("yh,nhw,xw->nyx", rows, maps, columns)
+        return resized / tf.reduce_sum(resized, axis=(1, 2), keepdims=True)
+
+
+def assemble_ensemble(
+    members: Sequence[Callable[..., Any]], weights: Sequence[float], grids: Sequence[Sequence[int]]
+) -> Callable[..., Any]:
+    """Join several models into one that answers with the weighted mean of theirs.
+
+    Args:
+        members: as :func:`assemble_model` gives them.
+        weights: of their votes, with sum 1.
+        grids: height and width of each one's attention map.
+    """
+    return _Ensemble(members, weights, grids)
+
+
 class _Served(tf.Module):  # type: ignore[misc]
-    def __init__(self, model: Classifier, size: int, classes: Sequence[str]) -> None:
+    def __init__(self, model: Callable[..., Any], size: int, classes: Sequence[str]) -> None:
         super().__init__(name="served")
         self.model = model
         self._size = size
@@ -89,7 +132,7 @@ class _Served(tf.Module):  # type: ignore[misc]
         }
 
 
-def export_model(model: Classifier, size: int, classes: Sequence[str], folder: Path) -> None:
+def export_model(model: Callable[..., Any], size: int, classes: Sequence[str], folder: Path) -> None:
     """Write a SavedModel.
 
     Signatures: ``serving_default`` takes ``image_bytes`` (string [N], encoded JPEG or PNG) and ``serving_tensor``

@@ -67,7 +67,8 @@ def _champion(context: Context) -> Candidate | str:
     if champion is None:
         return "no champion yet"
     try:
-        return load_candidate(context.store, champion.run_id, champion.variant)
+        # Of an ensemble one member's features are tested: those of the one whose vote weighs most.
+        return load_candidate(context.store, champion.run_id, champion.variant).lead
     except NotFoundError as error:
         log.warning("feature drift is not measured: %s", error)
         return f"the files of the champion's run {champion.run_id} are gone"

@@ -36,15 +36,25 @@ class Decision:
         return {**asdict(self), "rules": [asdict(rule) for rule in self.rules]}
 
 
-def decide(winner: Mapping[str, Any], champion: Mapping[str, Any] | None, settings: GateSettings) -> Decision:
+def decide(
+    winner: Mapping[str, Any],
+    champion: Mapping[str, Any] | None,
+    settings: GateSettings,
+    latency_ms: float | None = None,
+) -> Decision:
     """Apply the configured rules to the winner's metrics on the test split.
 
     Args:
         winner: metrics as :func:`ml.metrics.classification_metrics` gives them.
         champion: the champion's metrics on the same images, None before the first promotion.
         settings: the rules.
+        latency_ms: milliseconds within which the winner answers 95 of 100 single images; None if not measured.
     """
-    rules = [*_absolute(winner, settings), *_against_champion(winner, champion, settings)]
+    rules = [
+        *_absolute(winner, settings),
+        *_latency(latency_ms, settings),
+        *_against_champion(winner, champion, settings),
+    ]
     if not rules:
         return Decision(False, "No gate rule is configured, so nothing is promoted; set one under `gate`.", ())
     failed = [rule for rule in rules if not rule.passed]
@@ -64,6 +74,15 @@ def _absolute(winner: Mapping[str, Any], settings: GateSettings) -> list[RuleRes
         worst = min(winner["report"], key=lambda row: float(row["f1"]))
         rules.append(_at_least(f"F1 of the weakest class, {worst['label']}", float(worst["f1"]), settings.min_class_f1))
     return rules
+
+
+def _latency(latency_ms: float | None, settings: GateSettings) -> list[RuleResult]:
+    most = settings.max_latency_ms
+    if most is None:
+        return []
+    passed = latency_ms is not None and latency_ms <= most
+    measured = "not measured" if latency_ms is None else f"{latency_ms:.1f} ms"
+    return [RuleResult("latency of one image, 95th percentile", passed, measured, f"at most {most:g} ms")]
 
 
 def _against_champion(

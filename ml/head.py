@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from ml.attention import PooledSelfAttention
+from ml.attention import PooledSelfAttention, PooledUniformly
 from ml.precision import policy_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def build_head(
     mean: np.ndarray | None = None,
     variance: np.ndarray | None = None,
     precision: str = "float32",
+    attention: bool = True,
 ) -> keras.Model:
     """Build an untrained head.
 
@@ -38,6 +39,7 @@ def build_head(
         mean: float32 [C] of the training features; None when stored weights will replace it.
         variance: float32 [C], likewise.
         precision: of the products, float32 or bfloat16; weights, attention and probabilities are float32 either way.
+        attention: False replaces it by the plain mean over the tokens, and changes nothing else.
 
     Returns:
         A model from float32 [N, H, W, C] to a dictionary of ``probabilities`` float32 [N, class_count] and
@@ -49,7 +51,10 @@ def build_head(
     inputs = keras.Input(feature_shape, name="features")
     standardised = _standardise(channels, mean, variance)(inputs)
     tokens = keras.layers.Reshape((height * width, channels), name="tokens")(standardised)
-    pooled, drawn = PooledSelfAttention(settings.heads, settings.key_dim, name="attention", dtype=arithmetic)(tokens)
+    pooling: keras.layers.Layer = PooledUniformly(name="attention")
+    if attention:
+        pooling = PooledSelfAttention(settings.heads, settings.key_dim, name="attention", dtype=arithmetic)
+    pooled, drawn = pooling(tokens)
     # What noise of its own on every token comes to in their mean.
     token_noise = settings.noise / math.sqrt(height * width)
     hidden = keras.layers.GaussianNoise(token_noise, name="token_noise")(pooled)
@@ -58,8 +63,8 @@ def build_head(
     hidden = keras.layers.GaussianNoise(settings.noise, name="noise")(hidden)
     hidden = keras.layers.Dropout(settings.dropout, name="dropout")(hidden)
     probabilities = keras.layers.Dense(class_count, activation="softmax", name="probabilities")(hidden)
-    attention = keras.layers.Reshape((height, width), name="attention_map")(drawn)
-    return keras.Model(inputs, {"probabilities": probabilities, "attention": attention})
+    looked = keras.layers.Reshape((height, width), name="attention_map")(drawn)
+    return keras.Model(inputs, {"probabilities": probabilities, "attention": looked})
 
 
 def _standardise(channels: int, mean: np.ndarray | None, variance: np.ndarray | None) -> keras.layers.Layer:

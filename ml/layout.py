@@ -6,6 +6,8 @@ import hashlib
 import re
 
 __all__ = [
+    "ABLATION_ENDING",
+    "ENSEMBLE",
     "FEATURES",
     "FORGOTTEN",
     "IMAGES",
@@ -18,6 +20,7 @@ __all__ = [
     "RELEASES",
     "RUNS",
     "SNAPSHOTS",
+    "ablation_name",
     "arrivals_key",
     "calibration_key",
     "features_prefix",
@@ -50,6 +53,9 @@ PROMOTIONS = "promotions/"
 LATEST_SNAPSHOT = "snapshots/latest.json"
 #: The secret that turns patients and groups into pseudonyms.
 PSEUDONYM_KEY = "pseudonyms/key"
+#: Name of the ensemble among a run's candidates.
+ENSEMBLE = "ensemble"
+ABLATION_ENDING = "-no-attention"
 
 
 def image_key(image_id: str, ending: str) -> str:
@@ -121,6 +127,11 @@ def run_prefix(run_id: str) -> str:
 def run_key(run_id: str, *parts: str) -> str:
     """Key of a file of a run, e.g. ``run_key(run_id, "vgg16", "metrics.json")``."""
     return run_prefix(run_id) + "/".join(parts)
+
+
+def ablation_name(variant: str) -> str:
+    """Name, among a run's candidates, of the variant's head without attention."""
+    return variant + ABLATION_ENDING
 
 
 def model_prefix(model_name: str, version: int) -> str:

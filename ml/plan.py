@@ -24,8 +24,8 @@ def store_plan(store: Store, plan: Mapping[str, Any], samples: pd.DataFrame) -> 
 
     Args:
         store: of the run.
-        plan: ``run_id``, ``snapshot_id``, ``classes``, ``variants`` and ``images`` by split.
-        samples: image_id, uri, label (int, index into the classes), split and repeats.
+        plan: ``run_id``, ``snapshot_id``, ``classes``, ``variants``, ``ablation`` and ``images`` by split.
+        samples: image_id, uri, group, label (int, index into the classes), split and repeats.
     """
     run_id = plan["run_id"]
     buffer = io.BytesIO()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ml.candidates import Candidate
+    from ml.candidates import Contender
     from ml.config import Settings
 
 __all__ = ["Champion", "Registry"]
@@ -26,7 +26,7 @@ RUN_TAG, VARIANT_TAG, STATE_TAG = "quartet.run_id", "quartet.variant", "quartet.
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that the alias ``champion`` names, and the candidate behind it."""
+    """The version that the alias ``champion`` names, and the candidate behind it, by its run and its name there."""
 
     version: int
     run_id: str
@@ -46,7 +46,7 @@ class Registry:
         self._experiment_id = self._experiment()
 
     def start_run(self, run_id: str, variant: str, parameters: Mapping[str, Any]) -> str:
-        """Begin a tracking run for a variant and return its id."""
+        """Begin a tracking run for a candidate, by its name in the run, and return its id."""
         tags = {RUN_TAG: run_id, VARIANT_TAG: variant}
         run = self._client.create_run(self._experiment_id, run_name=f"{variant} {run_id}", tags=tags)
         for name, value in parameters.items():
@@ -86,7 +86,7 @@ class Registry:
             raise
         return Champion(int(found.version), found.tags[RUN_TAG], found.tags[VARIANT_TAG])
 
-    def register(self, candidate: Candidate, source: str) -> int:
+    def register(self, candidate: Contender, source: str) -> int:
         """Claim a version number for a candidate, the same one when it is asked again.
 
         Args:
@@ -94,11 +94,11 @@ class Registry:
             source: URI of its files.
         """
         self._ensure_model()
-        wanted = (candidate.run_id, candidate.variant)
+        wanted = (candidate.run_id, candidate.name)
         for version in self._client.search_model_versions(f"name='{self._settings.model_name}'"):
             if (version.tags.get(RUN_TAG), version.tags.get(VARIANT_TAG)) == wanted:
                 return int(version.version)
-        tags = {RUN_TAG: candidate.run_id, VARIANT_TAG: candidate.variant, STATE_TAG: "claimed"}
+        tags = {RUN_TAG: candidate.run_id, VARIANT_TAG: candidate.name, STATE_TAG: "claimed"}
         created = self._client.create_model_version(
             self._settings.model_name, source, run_id=candidate.mlflow_run_id, tags=tags
         )

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 __all__ = [
     "CANDIDATE_FIGURES",
     "SNAPSHOT_FIGURES",
+    "AblationView",
     "CandidateView",
     "ClassRow",
     "DecisionView",
     "Figure",
     "LeaderboardRow",
+    "MemberView",
     "RuleView",
     "RunPage",
     "SplitCounts",
@@ -89,8 +91,9 @@ class ClassRow:
 class LeaderboardRow:
     """One candidate. ``validation_macro_f1`` chose among them; the others are measured on the test split.
 
-    The champion was chosen in an earlier run: it has no ``validation_macro_f1`` here, and its ``seconds`` are that
-    run's.
+    The champion was chosen in an earlier run: it has no ``validation_macro_f1`` here, and its ``seconds`` and latency
+    are that run's. ``kind`` is said beside the name: ``ablation``, ``ensemble`` or nothing. ``latency_ms`` are the
+    median and the 95th percentile for one image.
     """
 
     variant: str
@@ -100,6 +103,8 @@ class LeaderboardRow:
     seconds: float
     chosen: bool
     weights: str
+    kind: str = ""
+    latency_ms: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -122,13 +127,35 @@ class DecisionView:
     version: int | None = None
 
 
+class MemberView(NamedTuple):
+    """A member of an ensemble, and the share of the vote that it has."""
+
+    variant: str
+    weight: float
+
+
 @dataclass(frozen=True)
 class CandidateView:
-    """The details of one candidate."""
+    """The details of one candidate; ``members`` are those of an ensemble."""
 
     variant: str
     report: tuple[ClassRow, ...] = ()
     figures: tuple[Figure, ...] = ()
+    kind: str = ""
+    members: tuple[MemberView, ...] = ()
+
+
+class AblationView(NamedTuple):
+    """Macro F1 on the test split of a variant's heads with and without attention."""
+
+    variant: str
+    attention: float
+    ablation: float
+
+    @property
+    def difference(self) -> float:
+        """What attention adds."""
+        return self.attention - self.ablation
 
 
 @dataclass(frozen=True)
@@ -144,6 +171,7 @@ class RunPage:
     decision: DecisionView
     champion: LeaderboardRow | None = None
     candidates: tuple[CandidateView, ...] = ()
+    ablations: tuple[AblationView, ...] = ()
     notices: tuple[str, ...] = ()
     settings_json: str = "{}"
 
@@ -162,8 +190,10 @@ def environment() -> Environment:
     """Jinja with the pages' templates and filters."""
     return make_environment(
         data_uri=_data_uri,
+        difference=_difference,
         duration=_duration,
         jpeg_uri=_jpeg_uri,
+        milliseconds=_milliseconds,
         number=_number,
         score=_score,
         short_id=short_id,
@@ -185,6 +215,16 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _difference(value: float) -> str:
+    """Signed, with a true minus; what rounds to nothing has no sign."""
+    text = f"{value:+.3f}"
+    return "0.000" if text.lstrip("+-") == "0.000" else text.replace("-", "\N{MINUS SIGN}")
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms"
 
 
 def _number(value: int) -> str:

@@ -30,14 +30,15 @@ def run_app(app: Callable[[], object], errors: Console) -> None:
 
 def leaderboard_table(evaluation: Mapping[str, Any]) -> Table:
     """The candidates of a run, best first, and the champion they were measured beside."""
-    table = Table("variant", "validation macro F1", "accuracy", "macro F1", "seconds", "weights")
+    table = Table("variant", "validation macro F1", "accuracy", "macro F1", "ms an image", "seconds", "weights")
     for row in evaluation["leaderboard"]:
         mark = "* " if row["variant"] == evaluation["chosen"] else "  "
         table.add_row(
-            mark + row["variant"],
+            mark + row["variant"] + (" (ablation)" if row["ablation_of"] else ""),
             f"{row['validation_macro_f1']:.4f}",
             f"{row['accuracy']:.4f}",
             f"{row['macro_f1']:.4f}",
+            _milliseconds(row),
             f"{row['seconds']:.1f}",
             row["weights"],
         )
@@ -48,7 +49,12 @@ def leaderboard_table(evaluation: Mapping[str, Any]) -> Table:
             "",
             f"{champion['accuracy']:.4f}",
             f"{champion['macro_f1']:.4f}",
+            _milliseconds(champion),
             "",
             champion["weights"],
         )
     return table
+
+
+def _milliseconds(row: Mapping[str, Any]) -> str:
+    return "" if row["latency_ms_p50"] is None else f"{row['latency_ms_p50']:.1f}"

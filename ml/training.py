@@ -83,6 +83,8 @@ def train_head(
     class_count: int,
     settings: TrainSettings,
     on_epoch: Callable[[int, dict[str, float]], None] = lambda _epoch, _metrics: None,
+    *,
+    attention: bool = True,
 ) -> TrainedHead:
     """Train a head with Adam on cross-entropy; stop early and keep the weights of the best validation loss.
 
@@ -93,11 +95,12 @@ def train_head(
         class_count: number of classes.
         settings: the head and its training.
         on_epoch: called after each epoch with its number, from 1, and its metrics.
+        attention: whether the head has it.
     """
     started = time.monotonic()
     statistics = channel_statistics(reader, sorted(set(training.image_ids)))
     precision = resolve_precision(settings.precision)
-    head = build_head(reader.shape(), class_count, settings, *statistics, precision)
+    head = build_head(reader.shape(), class_count, settings, *statistics, precision, attention)
     model = keras.Model(head.input, head.output["probabilities"])
     model.compile(
         optimizer=keras.optimizers.Adam(settings.learning_rate),
@@ -121,15 +124,12 @@ def train_head(
     history["epoch"] += 1
     best = int(history["val_loss"].argmin()) + 1
     if precision != "float32":
-        head = _in_float32(head, reader.shape(), class_count, settings)
+        head = _in_float32(head, build_head(reader.shape(), class_count, settings, attention=attention))
     return TrainedHead(head, history, best, precision, time.monotonic() - started)
 
 
-def _in_float32(
-    head: keras.Model, shape: tuple[int, int, int], class_count: int, settings: TrainSettings
-) -> keras.Model:
+def _in_float32(head: keras.Model, plain: keras.Model) -> keras.Model:
     """The same weights in the arithmetic in which a head is evaluated and served."""
-    plain = build_head(shape, class_count, settings)
     plain.set_weights(head.get_weights())
     return plain
 

@@ -5,6 +5,7 @@ The file is ``quartet.yaml`` in the working folder, or the one that ``QUARTET_CO
 """
 
 from ml.config.alerts import REVEAL_SECRETS, AlertSettings, SlackSettings, SmtpSettings, WebhookSettings
+from ml.config.candidates import CandidateSettings
 from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings
 from ml.config.sections import (
     AugmentSettings,
@@ -30,6 +31,7 @@ __all__ = [
     "REVEAL_SECRETS",
     "AlertSettings",
     "AugmentSettings",
+    "CandidateSettings",
     "DuplicateSettings",
     "FeatureSettings",
     "GateSettings",

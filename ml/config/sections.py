@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ml import layout
 from ml.config.alerts import AlertSettings
 from ml.config.base import Section as _Section
+from ml.config.candidates import CandidateSettings
 from ml.errors import ConfigError
 
 __all__ = [
@@ -211,6 +213,11 @@ class GateSettings(_Section):
         le=1,
         description="macro F1 by which a challenger must beat the champion on today's test split",
     )
+    max_latency_ms: float | None = Field(
+        None,
+        gt=0,
+        description="milliseconds within which 95 of 100 single images must be answered, on the machine that evaluates",
+    )
 
 
 class ServingSettings(_Section):
@@ -251,6 +258,7 @@ class Settings(_Section):
     features: FeatureSettings = FeatureSettings()
     augment: AugmentSettings = AugmentSettings()
     train: TrainSettings = TrainSettings()
+    candidates: CandidateSettings = CandidateSettings()
     gate: GateSettings = GateSettings()
     serving: ServingSettings = ServingSettings()
     alerts: AlertSettings = AlertSettings()
@@ -272,6 +280,14 @@ class Settings(_Section):
             known = ", ".join(self.variants)
             raise ConfigError(f"There is no variant '{name}'.", f"Known: {known}; or add it under `variants`.")
         return self.variants[name]
+
+    @field_validator("variants")
+    @classmethod
+    def _free_names(cls, value: dict[str, VariantSettings]) -> dict[str, VariantSettings]:
+        for name in value:
+            if name == layout.ENSEMBLE or name.endswith(layout.ABLATION_ENDING):
+                raise ValueError(f"a variant cannot be called '{name}': candidates of Quartet's own are called so")
+        return value
 
     @field_validator("classes")
     @classmethod

@@ -26,7 +26,9 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     evaluation = read_json(context.store, layout.run_key(run_id, "evaluation.json"))
     winner = next(row for row in evaluation["leaderboard"] if row["variant"] == evaluation["chosen"])
     champion = evaluation["champion"]
-    decision = decide(winner["metrics"], champion and champion["metrics"], context.settings.gate)
+    decision = decide(
+        winner["metrics"], champion and champion["metrics"], context.settings.gate, winner.get("latency_ms_p95")
+    )
     document = {"run_id": run_id, "variant": winner["variant"], **decision.to_dict()}
     context.store.put(layout.run_key(run_id, "decision.json"), dump_json(document))
     log.info("run %s: %s %s", run_id, winner["variant"], decision.reason)

@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 
 from ml import layout
-from ml.candidates import Candidate, load_candidate, load_head
+from ml.candidates import load_candidate
 from ml.errors import AlreadyExistsError, DataError
 from ml.plan import load_samples
 from ml.registry import Registry
 from ml.storage import dump_json, read_json
 
 if TYPE_CHECKING:
+    from ml.candidates import Contender
     from ml.context import Context
     from ml.storage import Store
 
@@ -54,53 +55,54 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
         difference = _export(context, candidate, path)
-        version = registry.register(candidate, context.store.uri(layout.run_key(run_id, candidate.variant, "")))
+        version = registry.register(candidate, context.store.uri(layout.run_key(run_id, candidate.name, "")))
         prefix = layout.model_prefix(context.settings.model_name, version)
         (path / "assets.extra" / "decision.json").write_bytes(dump_json(decision))
         _publish(context.store, path, prefix)
     registry.promote(version, decision["reason"])
     promotion = {
         "run_id": run_id,
-        "variant": candidate.variant,
+        "variant": candidate.name,
         "version": version,
         "uri": context.store.uri(prefix),
     }
     _record(context, promotion | {"snapshot_id": candidate.snapshot_id, "reason": decision["reason"]})
-    log.info("version %d is published from %s, largest difference %.1e", version, candidate.variant, difference)
+    log.info("version %d is published from %s, largest difference %.1e", version, candidate.name, difference)
     return promotion
 
 
-def _export(context: Context, candidate: Candidate, path: Path) -> float:
-    from ml.export import assemble_model, export_model, write_warmup
+def _export(context: Context, candidate: Contender, path: Path) -> float:
+    from ml.export import export_model, write_warmup
+    from ml.prediction import assemble
 
-    settings = candidate.restore_settings(context.settings)
-    head = load_head(context.store, candidate, context.settings)
-    model = assemble_model(settings, candidate.variant, head, candidate.precision)
-    export_model(model, settings.images.size, candidate.classes, path)
+    size = candidate.lead.restore_settings(context.settings).images.size
+    export_model(assemble(context, candidate), size, candidate.classes, path)
     samples = _test_samples(context.store, candidate)
     images = [context.store.get(uri) for uri in samples["uri"]]
     write_warmup(path, context.settings.model_name, images[0])
     return _check_export(path, images, samples, candidate)
 
 
-def _test_samples(store: Store, candidate: Candidate) -> pd.DataFrame:
+def _test_samples(store: Store, candidate: Contender) -> pd.DataFrame:
     """The first test images, with the probabilities that evaluation gave them."""
-    key = layout.run_key(candidate.run_id, candidate.variant, "predictions.parquet")
+    key = layout.run_key(candidate.run_id, candidate.name, "predictions.parquet")
     predictions = pd.read_parquet(io.BytesIO(store.get(key)))
     uris = load_samples(store, candidate.run_id)[["image_id", "uri"]]
     return predictions[predictions["split"] == "test"].merge(uris, on="image_id").head(CHECKED_IMAGES)
 
 
-def _check_export(path: Path, images: list[bytes], samples: pd.DataFrame, candidate: Candidate) -> float:
+def _check_export(path: Path, images: list[bytes], samples: pd.DataFrame, candidate: Contender) -> float:
     import tensorflow as tf
 
     answer = tf.saved_model.load(str(path)).signatures["serving_default"](image_bytes=tf.constant(images))
     evaluated = samples[[f"p_{label}" for label in candidate.classes]].to_numpy(dtype=np.float32)
     difference = float(np.abs(answer["probabilities"].numpy() - evaluated).max())
-    if difference > TOLERANCE[candidate.precision]:
+    # The coarsest member's, whose rounding the vote carries along.
+    tolerance, precision = max((TOLERANCE[one], one) for one in {m.candidate.precision for m in candidate.members})
+    if difference > tolerance:
         raise DataError(
-            f"The exported {candidate.variant} differs from its evaluation by {difference:.3f} in probability, "
-            f"more than {TOLERANCE[candidate.precision]} in {candidate.precision}.",
+            f"The exported {candidate.name} differs from its evaluation by {difference:.3f} in probability, "
+            f"more than {tolerance} in {precision}.",
             "Set `features.precision: float32` and retrain.",
         )
     return difference

@@ -11,11 +11,13 @@ from ml.errors import NotFoundError
 from ml.plan import load_plan
 from ml.report import (
     CANDIDATE_FIGURES,
+    AblationView,
     CandidateView,
     ClassRow,
     DecisionView,
     Figure,
     LeaderboardRow,
+    MemberView,
     RuleView,
     RunPage,
     render_run_report,
@@ -25,7 +27,7 @@ from ml.snapshots import Snapshot
 from ml.storage import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from ml.context import Context
@@ -62,6 +64,7 @@ def run(context: Context, run_id: str, now: datetime, version: int | None = None
         ),
         champion=_row(champion, "") if champion else None,
         candidates=tuple(_candidate(store, run_id, row) for row in evaluation["leaderboard"]),
+        ablations=_ablations(evaluation["leaderboard"]),
         notices=(notice,) if notice else (),
         settings_json=context.settings.model_dump_json(indent=2),
     )
@@ -80,14 +83,41 @@ def _row(row: Mapping[str, Any], chosen: str) -> LeaderboardRow:
         seconds=row["seconds"],
         chosen=row["variant"] == chosen,
         weights=row["weights"],
+        kind=_kind(row),
+        latency_ms=None if row["latency_ms_p50"] is None else (row["latency_ms_p50"], row["latency_ms_p95"]),
+    )
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    if row["ablation_of"]:
+        return "ablation"
+    return "ensemble" if len(row["members"]) > 1 else ""
+
+
+def _ablations(rows: Sequence[Mapping[str, Any]]) -> tuple[AblationView, ...]:
+    """Each variant with its own ablation, in the order of the leaderboard."""
+    without = {row["ablation_of"]: row["macro_f1"] for row in rows if row["ablation_of"]}
+    return tuple(
+        AblationView(row["variant"], row["macro_f1"], without[row["variant"]])
+        for row in rows
+        if row["variant"] in without
     )
 
 
 def _candidate(store: Store, run_id: str, row: Mapping[str, Any]) -> CandidateView:
     figures = []
     for name, title, alt in CANDIDATE_FIGURES:
+        if name not in row["figures"]:
+            continue
         try:
             figures.append(Figure(title, store.get(layout.run_key(run_id, row["variant"], name)), alt))
         except NotFoundError:
             log.warning("run %s: %s has no %s", run_id, row["variant"], name)
-    return CandidateView(row["variant"], tuple(ClassRow(**line) for line in row["metrics"]["report"]), tuple(figures))
+    kind = _kind(row)
+    return CandidateView(
+        row["variant"],
+        tuple(ClassRow(**line) for line in row["metrics"]["report"]),
+        tuple(figures),
+        kind,
+        tuple(MemberView(**member) for member in row["members"]) if kind == "ensemble" else (),
+    )

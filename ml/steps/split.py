@@ -42,7 +42,8 @@ def run(
         variants: names of the variants to train, all by default.
 
     Returns:
-        ``run_id``, ``snapshot_id``, ``classes``, ``variants`` and ``images`` by split.
+        ``run_id``, ``snapshot_id``, ``classes``, ``variants``, ``ablation`` (whether each variant also trains a head
+        without attention) and ``images`` by split.
 
     Raises:
         ConfigError: there is no variant of a name.
@@ -63,6 +64,7 @@ def run(
         "snapshot_id": snapshot_id,
         "classes": list(classes),
         "variants": names,
+        "ablation": context.settings.candidates.ablation,
         "images": {split: int((samples["split"] == split).sum()) for split in SPLITS},
     }
     store_plan(context.store, plan, samples)
@@ -86,7 +88,7 @@ def _check(manifest: pd.DataFrame, classes: tuple[str, ...], snapshot_id: str) -
 
 def _samples(manifest: pd.DataFrame, classes: tuple[str, ...], context: Context) -> pd.DataFrame:
     known = manifest[manifest["label"].isin(classes) & manifest["split"].isin(SPLITS)].sort_values("image_id")
-    samples = known[["image_id", "uri", "split"]].reset_index(drop=True)
+    samples = known[["image_id", "uri", "group", "split"]].reset_index(drop=True)
     samples["label"] = known["label"].map(classes.index).to_numpy(dtype=np.int64)
     samples["repeats"] = 1
     training = np.flatnonzero(samples["split"] == "train")

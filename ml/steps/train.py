@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml import layout
+from ml.ablation import train_ablation
 from ml.candidates import DECISIVE, Candidate, store_candidate
 from ml.feature_plan import extraction_seconds, load_maps
 from ml.features import FeatureReader
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def run(context: Context, run_id: str, variant: str) -> dict[str, Any]:
-    """Train one head.
+    """Train one head, and where the plan says so the same without attention.
 
     Args:
         context: settings and store.
@@ -44,13 +45,14 @@ def run(context: Context, run_id: str, variant: str) -> dict[str, Any]:
     settings, plan = context.settings, load_plan(context.store, run_id)
     samples, maps = load_samples(context.store, run_id), load_maps(context.store, run_id)[variant]
     reader = FeatureReader(context.store, maps.prefix, settings.store.cache_dir)
+    training, validation = _training(samples), _labelled(samples[samples["split"] == "validation"])
     registry = Registry(settings)
     parameters = settings.train.model_dump() | settings.variants[variant].model_dump()
     tracked = registry.start_run(run_id, variant, parameters | {"weights": settings.weights.source})
     trained = train_head(
         reader,
-        _training(samples),
-        _labelled(samples[samples["split"] == "validation"]),
+        training,
+        validation,
         len(plan["classes"]),
         settings.train,
         lambda epoch, metrics: _log_epoch(registry, tracked, variant, epoch, metrics),
@@ -58,6 +60,9 @@ def run(context: Context, run_id: str, variant: str) -> dict[str, Any]:
     candidate = _candidate(context, maps, plan, trained, reader.shape(), tracked)
     context.store.put(layout.run_key(run_id, variant, "history.parquet"), _parquet(trained.history))
     store_candidate(context.store, candidate, trained.head)
+    if plan["ablation"]:
+        seconds = candidate.seconds - trained.seconds
+        train_ablation(context, registry, candidate, reader, training, validation, seconds)
     epochs = len(trained.history)
     log.info("%s: %d epochs in %.1f s, best %d", variant, epochs, trained.seconds, trained.best_epoch)
     return {

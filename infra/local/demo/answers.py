@@ -96,16 +96,15 @@ def ask_everywhere(context: Context, champion: Champion) -> Answers:
 
 
 def _predict_offline(context: Context, champion: Champion, image: bytes) -> np.ndarray:
-    """Backbone and stored head put together here: what was trained, not what was exported."""
+    """Backbones and stored heads put together here: what was trained, not what was exported."""
     import tensorflow as tf
 
-    from ml.candidates import load_candidate, load_head
-    from ml.export import assemble_model
+    from ml.candidates import load_candidate
+    from ml.prediction import assemble
     from ml.preprocessing import decode_batch
 
     candidate = load_candidate(context.store, champion.run_id, champion.variant)
-    settings = candidate.restore_settings(context.settings)
-    head = load_head(context.store, candidate, context.settings)
-    model = assemble_model(settings, candidate.variant, head, candidate.precision)
-    predict = tf.function(lambda images: model(decode_batch(images, settings.images.size)))
+    size = candidate.lead.restore_settings(context.settings).images.size
+    model = assemble(context, candidate)
+    predict = tf.function(lambda images: model(decode_batch(images, size)))
     return np.asarray(predict(tf.constant([image]))["probabilities"], np.float32).ravel()

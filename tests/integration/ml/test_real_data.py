@@ -13,7 +13,7 @@ import pytest
 
 from ml.config import Settings
 from ml.context import Context
-from ml.steps import describe, evaluate, extract, gate, ingest, promote, publish_snapshot, split, train, validate
+from ml.steps import describe, evaluate, extract, gate, ingest, list_missing, promote, publish_snapshot, split, train, validate
 from ml.storage import open_store
 
 DATA, WEIGHTS = os.environ.get("QUARTET_REAL_DATA"), os.environ.get("QUARTET_REAL_WEIGHTS")
@@ -65,7 +65,9 @@ def test_real_images_are_all_accounted_for(context, snapshot):
 @pytest.mark.skipif(not WEIGHTS, reason="QUARTET_REAL_WEIGHTS names no folder of ImageNet weights")
 def test_pretrained_features_tell_real_images_apart(context, snapshot):
     split.run(context, "real")
-    train.run(context, extract.run(context, "real", "mobilenet"))
+    for part in list_missing.run(context, "real"):
+        extract.run(context, "real", part)
+    train.run(context, "real", "mobilenet")
     evaluation = evaluate.run(context, "real")
 
     assert evaluation["leaderboard"][0]["macro_f1"] > 0.75

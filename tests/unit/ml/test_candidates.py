@@ -4,9 +4,19 @@ import keras
 import numpy as np
 import pytest
 
-from ml.candidates import Candidate, load_candidate, load_head, store_candidate, weights_notice
+from ml.candidates import (
+    Candidate,
+    Ensemble,
+    Member,
+    load_candidate,
+    load_head,
+    store_candidate,
+    store_ensemble,
+    weights_notice,
+)
 from ml.errors import DataError, NotFoundError
 from ml.head import build_head
+from ml.storage import dump_json, read_json
 
 SHAPE = (2, 2, 6)
 
@@ -53,6 +63,68 @@ def test_head_answers_as_before(store, settings, candidate, head):
     again = load_head(store, candidate, settings)
 
     np.testing.assert_array_equal(again(maps)["probabilities"], head(maps)["probabilities"])
+
+
+def test_ablation_lies_beside_its_variant_and_answers_without_attention(store, settings, candidate, head):
+    store_candidate(store, candidate, head)
+    ablation = dataclasses.replace(candidate, attention=False)
+    store_candidate(store, ablation, build_head(SHAPE, 3, settings.train, attention=False))
+
+    again = load_candidate(store, candidate.run_id, "mobilenet-no-attention")
+
+    assert (again, again.ablation_of) == (ablation, "mobilenet")
+    attention = load_head(store, again, settings)(np.random.default_rng(0).random((4, *SHAPE), np.float32))["attention"]
+    np.testing.assert_allclose(attention, 0.25)
+    assert load_candidate(store, candidate.run_id, "mobilenet") == candidate
+
+
+def test_record_from_before_there_were_ablations_is_of_a_head_with_attention(store, candidate, head):
+    store_candidate(store, candidate, head)
+    key = "runs/manual__2026-01-01T00-00-00-00-00/mobilenet/candidate.json"
+    record = read_json(store, key)
+    del record["attention"]
+    store.put(key, dump_json(record))
+
+    assert load_candidate(store, candidate.run_id, "mobilenet") == candidate
+
+
+def test_candidate_is_its_only_member(candidate):
+    assert candidate.members == (Member(candidate, 1.0),)
+    assert candidate.lead == candidate
+
+
+@pytest.fixture
+def ensemble(store, candidate, head):
+    """Of two candidates that are stored, the second one weightier."""
+    both = candidate, dataclasses.replace(candidate, variant="vgg16")
+    for one in both:
+        store_candidate(store, one, head)
+    return Ensemble(
+        run_id=candidate.run_id,
+        snapshot_id=candidate.snapshot_id,
+        classes=candidate.classes,
+        seconds=3.0,
+        mlflow_run_id="e",
+        voters=tuple(Member(one, weight) for one, weight in zip(both, (0.25, 0.75), strict=True)),
+    )
+
+
+def test_ensemble_is_read_back_with_its_members(store, ensemble):
+    store_ensemble(store, ensemble)
+
+    assert load_candidate(store, ensemble.run_id, "ensemble") == ensemble
+
+
+def test_member_with_the_weightiest_vote_leads(ensemble):
+    assert ensemble.lead.variant == "vgg16"
+
+
+def test_ensemble_whose_member_is_gone_is_not_found(store, ensemble):
+    store_ensemble(store, ensemble)
+    store.delete("runs/manual__2026-01-01T00-00-00-00-00/vgg16/candidate.json")
+
+    with pytest.raises(NotFoundError, match=r"vgg16/candidate\.json"):
+        load_candidate(store, ensemble.run_id, "ensemble")
 
 
 def test_head_is_rebuilt_after_its_settings_have_changed(store, make_settings, candidate, head):

@@ -100,7 +100,7 @@ def test_other_variables_are_left_alone(load):
 @pytest.mark.parametrize(
     ("document", "unknown", "known"),
     [
-        ({"modelname": "m"}, "modelname", "alerts, artifact_uri, augment, classes"),
+        ({"modelname": "m"}, "modelname", "alerts, artifact_uri, augment, candidates, classes"),
         ({"train": {"epoch": 3}}, "train.epoch", "batch_size, dropout, epochs"),
         ({"variants": {"slim": {"backbone": "vgg16", "width": 1}}}, "variants.slim.width", "alpha, backbone."),
         ({"weights": {"origin": "random"}}, "weights.origin", "download, mirror, seed, source"),
@@ -140,7 +140,12 @@ def test_every_mistake_is_told_at_once(load):
             "min_brightness (9) must be below max_brightness (9)",
         ),
         ({"validation": {"tolerated_share": 1.5}}, "validation.tolerated_share = 1.5: "),
+        ({"gate": {"max_latency_ms": 0}}, "gate.max_latency_ms = 0: "),
+        ({"candidates": {"ensemble_size": 1}}, "candidates.ensemble_size = 1: "),
+        ({"candidates": {"promote_ablation": True}}, "promote_ablation needs ablation: true"),
         ({"variants": {}}, "variants = {}: "),
+        ({"variants": {"ensemble": {"backbone": "vgg16"}}}, "a variant cannot be called 'ensemble'"),
+        ({"variants": {"a-no-attention": {"backbone": "vgg16"}}}, "a variant cannot be called 'a-no-attention'"),
         ({"variants": {"VGG 16": {"backbone": "vgg16"}}}, "'VGG 16': "),
         ({"variants": {"slim": {"alpha": 0.5}}}, "variants.slim.backbone = {'alpha': 0.5}: Field required"),
     ],

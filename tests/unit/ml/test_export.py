@@ -7,7 +7,8 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow_serving.apis import prediction_log_pb2
 
-from ml.export import assemble_model, checksums, export_model, write_warmup
+from ml.ensemble import resize_matrix, soft_vote
+from ml.export import assemble_ensemble, assemble_model, checksums, export_model, write_warmup
 from ml.head import build_head
 from ml.preprocessing import decode_batch
 
@@ -96,6 +97,44 @@ def test_warm_up_is_a_request_that_the_model_can_answer(exported, images):
     tensor = tf.constant(tf.make_ndarray(request.inputs["image_bytes"]))
     assert (request.model_spec.name, request.model_spec.signature_name) == ("tiny", "serving_default")
     assert signatures["serving_default"](image_bytes=tensor)["class_id"].shape == (1,)
+
+
+def small_model(seed, grid):
+    """A model of 32 x 32 pixels that looks at grid x grid places."""
+    tf.keras.utils.set_random_seed(seed)
+    inputs = tf.keras.Input((32, 32, 3))
+    places = tf.keras.layers.Conv2D(3, 32 // grid, strides=32 // grid)(inputs)
+    looks = tf.keras.layers.Softmax()(tf.keras.layers.Reshape((grid * grid,))(places[..., 0]))
+    probabilities = tf.keras.layers.Softmax()(tf.keras.layers.GlobalMaxPooling2D()(places) * 20.0)
+    return tf.keras.Model(
+        inputs, {"probabilities": probabilities, "attention": tf.keras.layers.Reshape((grid, grid))(looks)}
+    )
+
+
+def test_ensemble_is_one_saved_model_that_answers_with_the_vote_of_its_members(images, tmp_path):
+    members, weights = [small_model(1, 4), small_model(2, 8), small_model(3, 2)], [0.5, 0.2, 0.3]
+    tensor = decode_batch(tf.constant(images), 32)
+    outputs = [{name: value.numpy() for name, value in member(tensor).items()} for member in members]
+
+    export_model(assemble_ensemble(members, weights, [(4, 4), (8, 8), (2, 2)]), 32, CLASSES, tmp_path / "model")
+
+    signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
+    expected = soft_vote(outputs, weights)
+    explained = signatures["explain"](image_bytes=tf.constant(images))
+    np.testing.assert_allclose(explained["probabilities"], expected["probabilities"], atol=1e-5)
+    np.testing.assert_allclose(explained["attention"], expected["attention"], atol=1e-5)
+    served = signatures["serving_tensor"](images=tensor)
+    np.testing.assert_allclose(served["probabilities"], expected["probabilities"], atol=1e-5)
+    assert set(served) == {"probabilities", "class_id", "class_name"}
+
+
+@pytest.mark.parametrize(("target", "source"), [(7, 5), (10, 7), (7, 2), (7, 7)])
+def test_maps_are_resized_as_tensorflow_resizes(target, source):
+    maps = np.random.default_rng(0).random((3, source, source)).astype(np.float32)
+    matrix = resize_matrix(target, source)
+
+    resized = tf.image.resize(maps[..., None], (target, target))[..., 0]
+    np.testing.assert_allclose(np.einsum("yh,nhw,xw->nyx", matrix, maps, matrix), resized, atol=1e-5)
 
 
 def test_sums_name_every_file_with_its_digest(tmp_path):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from ml import layout
-from ml.candidates import Candidate
+from ml.candidates import Candidate, Ensemble, Member, store_ensemble
 from ml.context import Context
 from ml.feature_drift import measure_feature_drift
 from ml.features import write_shard
@@ -68,7 +68,7 @@ def cache(store):
 def promote(settings, store, trained_snapshot):
     """Makes a candidate that was trained on the first snapshot the champion."""
 
-    def run(with_record=True):
+    def run(with_record=True, ensemble=False):
         registry = Registry(settings)
         tracked = registry.start_run("run", "narrow", {})
         candidate = Candidate(
@@ -87,9 +87,26 @@ def promote(settings, store, trained_snapshot):
         )
         if with_record:
             store.put(layout.run_key("run", "narrow", "candidate.json"), dump_json(asdict(candidate)))
-        registry.promote(registry.register(candidate, store.uri("runs/run/narrow")), "for a test")
+        champion = _ensemble(store, candidate) if ensemble else candidate
+        registry.promote(registry.register(champion, store.uri("runs/run/narrow")), "for a test")
 
     return run
+
+
+def _ensemble(store, candidate):
+    """Of the candidate and a lighter member, which has no feature maps."""
+    other = replace(candidate, variant="wide", fingerprint="other")
+    store.put(layout.run_key("run", "wide", "candidate.json"), dump_json(asdict(other)))
+    ensemble = Ensemble(
+        run_id="run",
+        snapshot_id=candidate.snapshot_id,
+        classes=candidate.classes,
+        seconds=0,
+        mlflow_run_id=candidate.mlflow_run_id,
+        voters=(Member(other, 0.3), Member(candidate, 0.7)),
+    )
+    store_ensemble(store, ensemble)
+    return ensemble
 
 
 def test_few_new_images_are_not_measured(context, snapshot, make_settings):
@@ -159,6 +176,17 @@ def test_features_of_new_images_are_tested_against_the_champions(context, snapsh
     assert (measure.value < 0.01) is small
     assert measure.low == 0.01
     assert measure.note.endswith(f"40 new images against 60 of snapshot {snapshot.record['parent']}")
+
+
+@slow
+def test_features_of_an_ensembles_leading_member_are_tested(context, snapshot, cache, promote):
+    cache(ids("old", 60))
+    cache(ids("new", 40), 1.0)
+    promote(ensemble=True)
+    measure = measure_feature_drift(context, snapshot)
+
+    assert measure.value < 0.01
+    assert measure.note.startswith("narrow, ")
 
 
 @slow

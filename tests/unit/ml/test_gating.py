@@ -56,6 +56,23 @@ def test_margin_alone_does_not_promote_a_first_winner():
     assert not decide(WINNER, None, GateSettings(champion_margin=0.0)).promoted
 
 
+@pytest.mark.parametrize(
+    ("latency_ms", "promoted", "measured"),
+    [(80.0, True, "80.0 ms"), (80.1, False, "80.1 ms"), (None, False, "not measured")],
+    ids=["in-time", "too-slow", "not-measured"],
+)
+def test_winner_must_answer_in_time(latency_ms, promoted, measured):
+    decision = decide(WINNER, None, GateSettings(max_latency_ms=80), latency_ms)
+
+    (rule,) = decision.rules
+    assert (decision.promoted, rule.measured, rule.required) == (promoted, measured, "at most 80 ms")
+    assert rule.name == "latency of one image, 95th percentile"
+
+
+def test_slow_winner_is_let_through_where_no_rule_asks():
+    assert decide(WINNER, None, GateSettings(min_macro_f1=0.5), 10_000).promoted
+
+
 def test_rejection_names_each_missed_rule_with_its_numbers():
     decision = decide(WINNER, metrics(0.85), GateSettings(min_macro_f1=0.5, min_class_f1=0.75, champion_margin=0.01))
 

@@ -56,6 +56,26 @@ def test_statistics_are_part_of_the_stored_weights(maps, tmp_path):
     np.testing.assert_array_equal(again(maps)["probabilities"], head(maps)["probabilities"])
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_without_attention_every_position_counts_alike(maps, precision):
+    head = build_head(SHAPE, 3, SETTINGS, precision=precision, attention=False)
+    shuffled = np.random.default_rng(1).permutation(maps.reshape(5, 12, 6), axis=1).reshape(maps.shape)
+
+    np.testing.assert_allclose(head(maps)["attention"], 1 / 12, atol=1e-6)
+    flat = np.broadcast_to(maps.mean(axis=(1, 2), keepdims=True), maps.shape)
+    np.testing.assert_allclose(head(maps)["probabilities"], head(flat)["probabilities"], atol=1e-2)
+    np.testing.assert_allclose(head(maps)["probabilities"], head(shuffled)["probabilities"], atol=1e-2)
+
+
+def test_without_attention_only_the_layer_of_attention_is_another():
+    with_attention, without = (build_head(SHAPE, 3, SETTINGS, attention=wanted) for wanted in (True, False))
+
+    assert [layer.name for layer in with_attention.layers] == [layer.name for layer in without.layers]
+    others = [[w.shape for w in head.weights if "attention" not in w.path] for head in (with_attention, without)]
+    assert others[0] == others[1]
+    assert len(without.weights) == len(others[1])
+
+
 def test_attention_follows_what_differs():
     """A position that is unlike all others draws another share of the attention than they do."""
     maps = np.zeros((1, *SHAPE), np.float32)

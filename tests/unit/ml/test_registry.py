@@ -37,7 +37,7 @@ def registry(settings):
 def candidate(registry):
     def make(run_id, variant="vgg16"):
         tracked = registry.start_run(run_id, variant, {"epochs": 3})
-        return SimpleNamespace(run_id=run_id, variant=variant, mlflow_run_id=tracked)
+        return SimpleNamespace(run_id=run_id, name=variant, mlflow_run_id=tracked)
 
     return make
 

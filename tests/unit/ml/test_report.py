@@ -13,11 +13,13 @@ from ml.errors import DataError
 from ml.measures import Arrivals
 from ml.quality import CheckResult
 from ml.report import (
+    AblationView,
     CandidateView,
     ClassRow,
     DecisionView,
     Figure,
     LeaderboardRow,
+    MemberView,
     RuleView,
     RunPage,
     SplitCounts,
@@ -158,6 +160,51 @@ def test_a_champion_is_shown_without_the_figure_that_chose_it() -> None:
     champion = replace(CHAMPION, validation_macro_f1=None)
     text = Outline(render_run_report(replace(RUN, champion=champion))).text
     assert "in production not measured" in text
+
+
+def test_what_kind_of_candidate_it_is_is_said_beside_its_name() -> None:
+    ablation = replace(LEADERBOARD[1], variant="mobilenet-no-attention", kind="ablation")
+    champion = replace(CHAMPION, variant="ensemble", kind="ensemble")
+    text = Outline(render_run_report(replace(RUN, leaderboard=(LEADERBOARD[0], ablation), champion=champion))).text
+    assert "mobilenet-no-attention ablation" in text
+    assert "ensemble in production" in text
+    assert "xception chosen" in text
+
+
+def test_latency_is_shown_with_its_median_and_its_95th_percentile() -> None:
+    rows = (replace(LEADERBOARD[0], latency_ms=(123.4, 234.6)), replace(LEADERBOARD[1], latency_ms=(7.04, 9.96)))
+    text = Outline(render_run_report(replace(RUN, leaderboard=rows))).text
+    assert "123 ms 95 %: 235 ms" in text
+    assert "7.0 ms 95 %: 10.0 ms" in text
+
+
+def test_a_page_without_ablations_says_nothing_of_them() -> None:
+    assert "What attention is worth" not in render_run_report(RUN)
+
+
+def test_what_attention_is_worth_is_said_in_one_line_and_by_variant() -> None:
+    ablations = (AblationView("xception", 0.937, 0.921), AblationView("vgg16", 0.8, 0.812), AblationView("a", 0.5, 0.5))
+    text = Outline(render_run_report(replace(RUN, ablations=ablations))).text
+    assert "On the 25 test images attention changes macro F1 by +0.001 on average" in text
+    assert "xception 0.937 0.921 +0.016" in text
+    assert "vgg16 0.800 0.812 \N{MINUS SIGN}0.012" in text
+    assert "a 0.500 0.500 0.000" in text
+
+
+def test_what_attention_is_worth_for_one_variant_is_no_average() -> None:
+    text = Outline(render_run_report(replace(RUN, ablations=(AblationView("xception", 0.937, 0.921),)))).text
+    assert "changes macro F1 by +0.016, against heads" in text
+
+
+def test_an_ensemble_names_its_members_and_how_it_was_scored() -> None:
+    view = CandidateView(
+        "ensemble", kind="ensemble", members=(MemberView("vgg16", 0.625), MemberView("xception", 0.375))
+    )
+    row = replace(LEADERBOARD[0], variant="ensemble", kind="ensemble")
+    text = Outline(render_run_report(replace(RUN, leaderboard=(row,), candidates=(view,)))).text
+    assert "vgg16 62 %, xception 38 %." in text
+    assert "fitted without the images they are scored on" in text
+    assert "fitted without" not in Outline(render_run_report(RUN)).text
 
 
 def test_a_refusal_is_plain() -> None:

@@ -9,6 +9,8 @@ from ml.terminal import leaderboard_table, run_app
 ROWS = [
     {
         "variant": "vgg16",
+        "ablation_of": None,
+        "latency_ms_p50": 41.23,
         "validation_macro_f1": 0.9,
         "accuracy": 0.875,
         "macro_f1": 0.87,
@@ -17,6 +19,8 @@ ROWS = [
     },
     {
         "variant": "xception",
+        "ablation_of": None,
+        "latency_ms_p50": 30.0,
         "validation_macro_f1": 0.8,
         "accuracy": 0.5,
         "macro_f1": 0.4,
@@ -28,7 +32,7 @@ ROWS = [
 
 @pytest.fixture
 def console():
-    return Console(file=io.StringIO(), width=120)
+    return Console(file=io.StringIO(), width=140)
 
 
 def test_error_is_printed_to_the_letter_with_its_remedy(console):
@@ -56,10 +60,27 @@ def test_table_marks_the_winner_and_keeps_the_order(console):
         "0.9000",
         "0.8750",
         "0.8700",
+        "41.2",
         "12.3",
         "random",
     ]
     assert lines[1].split("│")[1].strip() == "xception"
+
+
+def test_ablation_is_marked(console):
+    row = ROWS[1] | {"variant": "vgg16-no-attention", "ablation_of": "vgg16"}
+
+    console.print(leaderboard_table({"leaderboard": [ROWS[0], row], "chosen": "vgg16"}))
+
+    assert "vgg16-no-attention (ablation)" in console.file.getvalue()
+
+
+def test_champion_that_was_never_timed_has_no_latency(console):
+    champion = ROWS[1] | {"version": 3, "validation_macro_f1": None, "latency_ms_p50": None}
+
+    console.print(leaderboard_table({"leaderboard": ROWS[:1], "chosen": "vgg16", "champion": champion}))
+
+    assert console.file.getvalue().splitlines()[-2].split("│")[5].strip() == ""
 
 
 def test_champion_stands_below_the_candidates(console):

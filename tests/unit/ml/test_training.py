@@ -149,6 +149,18 @@ def test_head_trained_in_bfloat16_computes_in_float32(train, reader):
     np.testing.assert_array_equal(probabilities.argmax(axis=1), test.labels)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_head_without_attention_learns_and_looks_everywhere_alike(reader, precision):
+    settings = SETTINGS.model_copy(update={"precision": precision})
+    test = labelled(range(50, 60))
+
+    trained = train_head(reader, labelled(range(40)), labelled(range(40, 50)), 2, settings, attention=False)
+
+    output = predict_head(trained.head, reader, test.image_ids)
+    np.testing.assert_array_equal(output["probabilities"].argmax(axis=1), test.labels)
+    np.testing.assert_allclose(output["attention"], 0.25)
+
+
 def test_predictions_come_in_the_order_asked_for_whatever_the_batches(train, reader):
     head = train(epochs=1).head
     ids = [f"id{index}" for index in (5, 3, 40, 8, 1)]

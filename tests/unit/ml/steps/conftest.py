@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.config import Settings
+from ml.config import CandidateSettings, GateSettings, Settings, VariantSettings
 from ml.context import Context
-from ml.storage import open_store
+from ml.storage import dump_json, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,12 +90,18 @@ def ingest(context: Context) -> str:
     return snapshot_id
 
 
+def extract_features(context: Context, run_id: str) -> list[dict[str, Any]]:
+    """What became of each part of what the cache lacks of a run's images."""
+    from ml.steps import extract, list_missing
+
+    return [extract.run(context, run_id, part) for part in list_missing.run(context, run_id)]
+
+
 def retrain(context: Context, run_id: str) -> Run:
-    from ml.steps import evaluate, extract, gate, list_missing, promote, report, split, train
+    from ml.steps import evaluate, gate, promote, report, split, train
 
     plan = split.run(context, run_id)
-    parts = list_missing.run(context, run_id)
-    extracted = [extract.run(context, run_id, part) for part in parts]
+    extracted = extract_features(context, run_id)
     trained = {variant: train.run(context, run_id, variant) for variant in plan["variants"]}
     evaluation = evaluate.run(context, run_id)
     decision = gate.run(context, run_id)
@@ -120,6 +126,47 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def second_run(first_run: Run) -> Run:
     """The same again, on the same snapshot: nothing new to learn."""
     return retrain(first_run.context, "second")
+
+
+@pytest.fixture(scope="session")
+def voting_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of its own with ablations and an ensemble.
+
+    Half of the labels are wrong: variants that learn them by heart are wrong in different images and sure of it, and
+    that is when a vote is better than each of them.
+    """
+    from ml.steps import ingest, publish_snapshot
+
+    settings = tiny_settings(tmp_path_factory.mktemp("voting"))
+    changes = {
+        "candidates": CandidateSettings(ablation=True, ensemble=True),
+        "variants": settings.variants | {"wide": VariantSettings(backbone="mobilenet", alpha=0.35)},
+        "train": settings.train.model_copy(update={"epochs": 6, "precision": "float32"}),
+        "gate": GateSettings(),
+    }
+    settings = settings.model_copy(update=changes)
+    context = Context(settings, open_store(settings.store))
+    for label, other in (("stripes", "spots"), ("spots", "stripes")):
+        for index in range(32):
+            picture = draw(label, index) if index % 2 else draw(other, 100 + index)
+            context.store.put(f"landing/{label}/{index:02d}.png", picture)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        publish_snapshot.run(context, str(ingest.run(context, NOW)["snapshot_id"]))
+        return retrain(context, "vote")
+
+
+@pytest.fixture(scope="session")
+def ensemble_promotion(voting_run: Run) -> dict[str, Any]:
+    """The ensemble as champion, as if it had won and been cleared."""
+    from ml.steps import promote
+
+    store, key = voting_run.context.store, "runs/vote/decision.json"
+    decided = store.get(key)
+    store.put(key, dump_json(voting_run.decision | {"variant": "ensemble", "promoted": True}))
+    promotion = promote.run(voting_run.context, "vote")
+    store.put(key, decided)
+    return promotion
 
 
 @pytest.fixture

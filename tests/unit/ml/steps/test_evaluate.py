@@ -9,6 +9,7 @@ from PIL import Image
 from sklearn.metrics import f1_score
 
 from ml.candidates import load_candidate
+from ml.config import CandidateSettings
 from ml.context import Context
 from ml.plan import load_samples
 from ml.report import CANDIDATE_FIGURES
@@ -67,6 +68,103 @@ def test_metrics_and_figures_are_tracked(first_run):
     assert {artifact.path for artifact in client.list_artifacts(candidate.mlflow_run_id)} >= {"confusion.png"}
 
 
+def rows_of(run):
+    return {row["variant"]: row for row in run.evaluation["leaderboard"]}
+
+
+def test_every_candidate_is_timed(first_run, voting_run):
+    for row in (*first_run.evaluation["leaderboard"], *voting_run.evaluation["leaderboard"]):
+        assert 0 < row["latency_ms_p50"] <= row["latency_ms_p95"]
+
+
+def test_latency_is_tracked(first_run):
+    candidate = load_candidate(first_run.context.store, "first", "narrow")
+    run = MlflowClient(first_run.context.settings.tracking_uri).get_run(candidate.mlflow_run_id)
+
+    assert run.data.metrics["latency_ms_p95"] == pytest.approx(rows_of(first_run)["narrow"]["latency_ms_p95"])
+
+
+def test_ablations_are_measured_and_stand_below_all_that_can_win(voting_run):
+    rows = voting_run.evaluation["leaderboard"]
+
+    assert [row["ablation_of"] for row in rows[:3]] == [None, None, None]
+    assert {row["variant"]: row["ablation_of"] for row in rows[3:]} == {
+        "narrow-no-attention": "narrow",
+        "wide-no-attention": "wide",
+    }
+    assert voting_run.evaluation["chosen"] == rows[0]["variant"]
+
+
+def test_ensemble_has_both_variants_as_members_and_no_ablation(voting_run):
+    members = rows_of(voting_run)["ensemble"]["members"]
+
+    assert {member["variant"] for member in members} == {"narrow", "wide"}
+    assert sum(member["weight"] for member in members) == pytest.approx(1)
+    assert members == sorted(members, key=lambda member: -member["weight"])
+    record = json.loads(voting_run.context.store.get("runs/vote/ensemble/candidate.json"))
+    assert record["members"] == [{"run_id": "vote", **member} for member in members]
+
+
+def test_ensemble_says_of_test_images_the_weighted_mean_of_its_members(voting_run):
+    weights = {member["variant"]: member["weight"] for member in rows_of(voting_run)["ensemble"]["members"]}
+    tables = {name: predictions(voting_run, name) for name in (*weights, "ensemble")}
+    test = tables["ensemble"]["split"] == "test"
+
+    mean = sum(weight * tables[name]["p_spots"] for name, weight in weights.items())
+    np.testing.assert_allclose(tables["ensemble"]["p_spots"][test], mean[test], atol=1e-5)
+
+
+def test_ensemble_competes_with_what_it_says_of_images_that_it_was_not_fitted_to(voting_run):
+    weights = {member["variant"]: member["weight"] for member in rows_of(voting_run)["ensemble"]["members"]}
+    table = predictions(voting_run, "ensemble")
+    validation = table["split"] == "validation"
+    fitted = sum(weight * predictions(voting_run, name)["p_spots"] for name, weight in weights.items())
+
+    scored = f1_score(table["label"][validation], table["predicted"][validation], average="macro")
+    assert rows_of(voting_run)["ensemble"]["validation_macro_f1"] == pytest.approx(scored)
+    assert not np.allclose(table["p_spots"][validation], fitted[validation], atol=1e-4)
+
+
+def test_ensemble_has_pictures_and_a_tracking_run_as_any_candidate(voting_run):
+    row, store = rows_of(voting_run)["ensemble"], voting_run.context.store
+    client = MlflowClient(voting_run.context.settings.tracking_uri)
+    tracked = client.get_run(load_candidate(store, "vote", "ensemble").mlflow_run_id)
+
+    assert set(row["figures"]) == {"confusion.png", "report.png", "attention.png"}
+    assert all(store.head(f"runs/vote/ensemble/{name}") for name in row["figures"])
+    assert tracked.info.status == "FINISHED"
+    assert tracked.data.metrics["test_macro_f1"] == pytest.approx(row["macro_f1"])
+    assert float(tracked.data.params["weight.wide"]) > 0
+
+
+def test_ensemble_took_as_long_as_its_members(voting_run):
+    rows = rows_of(voting_run)
+
+    assert rows["ensemble"]["seconds"] == pytest.approx(rows["narrow"]["seconds"] + rows["wide"]["seconds"])
+
+
+def test_ensemble_as_champion_is_measured_in_a_later_run(voting_run, ensemble_promotion):
+    """Its members' maps are gone: they are extracted again for the test images."""
+    then, store = voting_run.context, voting_run.context.store
+    changes = {"candidates": CandidateSettings(), "weights": then.settings.weights.model_copy(update={"seed": 2})}
+    today = Context(then.settings.model_copy(update=changes), store)
+    plan = split.run(today, "after", variants=["narrow"])
+    extract_features(today, "after")
+    train.run(today, "after", "narrow")
+    for maps in load_maps(store, "vote").values():
+        for info in list(store.list(maps.prefix)):
+            store.delete(info.key)
+
+    champion = evaluate.run(today, "after")["champion"]
+
+    row = rows_of(voting_run)["ensemble"]
+    assert (champion["variant"], champion["version"]) == ("ensemble", ensemble_promotion["version"])
+    assert champion["macro_f1"] == pytest.approx(row["macro_f1"])
+    assert champion["latency_ms_p95"] == row["latency_ms_p95"]
+    (part,) = extract_features(then, "vote")
+    assert part["extracted"] == dict.fromkeys(("narrow", "wide"), 64 - plan["images"]["test"])
+
+
 def test_first_run_has_no_champion_to_measure(first_run):
     assert first_run.evaluation["champion"] is None
 
@@ -80,26 +178,36 @@ def test_champion_is_measured_on_the_same_test_images(first_run, second_run):
     assert champion["metrics"]["images"] == second_run.plan["images"]["test"]
 
 
-def test_champion_is_measured_as_it_was_made_whatever_the_settings_are_today(first_run):
-    """Today's weights are others and the champion's maps are gone: its own are extracted for the test images alone."""
+@pytest.fixture(scope="module")
+def champion_today(first_run):
+    """The first run's winner beside a run whose weights are others; its maps are gone, and it was never timed."""
     then, store = first_run.context, first_run.context.store
     variant = first_run.evaluation["chosen"]
     weights = then.settings.weights.model_copy(update={"seed": 2})
     today = Context(then.settings.model_copy(update={"weights": weights}), store)
-    plan = split.run(today, "third", variants=["narrow"])
-    for part in list_missing.run(today, "third"):
-        extract.run(today, "third", part)
+    split.run(today, "third", variants=["narrow"])
+    extract_features(today, "third")
     train.run(today, "third", "narrow")
-    for info in list(store.list(load_candidate(store, "first", variant).features)):
+    for info in list(store.list(load_candidate(store, "first", variant).lead.features)):
         store.delete(info.key)
-
+    timed = store.get(f"runs/first/{variant}/latency.json")
+    store.delete(f"runs/first/{variant}/latency.json")
     champion = evaluate.run(today, "third")["champion"]
+    store.put(f"runs/first/{variant}/latency.json", timed)
+    return champion
 
-    assert champion["macro_f1"] == pytest.approx(first_run.evaluation["leaderboard"][0]["macro_f1"])
+
+def test_champion_is_measured_as_it_was_made_whatever_the_settings_are_today(first_run, champion_today):
+    """Its own feature maps are extracted for the test images alone."""
+    then, variant, images = first_run.context, first_run.evaluation["chosen"], first_run.plan["images"]
+
+    assert champion_today["macro_f1"] == pytest.approx(first_run.evaluation["leaderboard"][0]["macro_f1"])
     split.run(then, "fourth", variants=[variant])
-    assert [extract.run(then, "fourth", part)["extracted"] for part in list_missing.run(then, "fourth")] == [
-        {variant: 34 - plan["images"]["test"]}
-    ]
+    assert [part["extracted"] for part in extract_features(then, "fourth")] == [{variant: 34 - images["test"]}]
+
+
+def test_champion_that_was_never_timed_has_no_latency(champion_today):
+    assert (champion_today["latency_ms_p50"], champion_today["latency_ms_p95"]) == (None, None)
 
 
 def test_evaluation_is_kept_as_it_was_returned(first_run):

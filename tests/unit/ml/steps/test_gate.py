@@ -2,14 +2,16 @@ import json
 
 import pytest
 
+from ml.context import Context
 from ml.errors import NotFoundError
 from ml.steps import gate
 from ml.storage import dump_json
 
 
-def evaluation(macro_f1, champion_f1=None):
+def evaluation(macro_f1, champion_f1=None, latency_ms=None):
     def row(variant, value):
-        return {"variant": variant, "metrics": {"macro_f1": value, "report": [{"label": "a", "f1": value}]}}
+        metrics = {"macro_f1": value, "report": [{"label": "a", "f1": value}]}
+        return {"variant": variant, "latency_ms_p95": latency_ms, "metrics": metrics}
 
     return {
         "chosen": "good",
@@ -24,8 +26,6 @@ def evaluation(macro_f1, champion_f1=None):
     ids=["above-the-bar", "below-the-bar", "better-than-the-champion", "tie-with-the-champion"],
 )
 def test_winner_is_held_against_the_settings(context, make_settings, measured, promoted):
-    from ml.context import Context
-
     settings = make_settings({"gate": {"min_macro_f1": 0.7, "champion_margin": 0}})
     context.store.put("runs/run/evaluation.json", dump_json(measured))
 
@@ -33,6 +33,14 @@ def test_winner_is_held_against_the_settings(context, make_settings, measured, p
 
     assert (decision["variant"], decision["promoted"]) == ("good", promoted)
     assert json.loads(context.store.get("runs/run/decision.json")) == decision
+
+
+@pytest.mark.parametrize(("latency_ms", "promoted"), [(50.0, True), (50.1, False)], ids=["in-time", "too-slow"])
+def test_winner_must_answer_in_time(context, make_settings, latency_ms, promoted):
+    settings = make_settings({"gate": {"max_latency_ms": 50}})
+    context.store.put("runs/run/evaluation.json", dump_json(evaluation(0.8, latency_ms=latency_ms)))
+
+    assert gate.run(Context(settings, context.store), "run")["promoted"] is promoted
 
 
 def test_run_that_was_not_evaluated_has_nothing_to_decide(context):

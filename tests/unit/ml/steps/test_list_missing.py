@@ -5,16 +5,16 @@ import pytest
 from ml.feature_plan import load_maps, load_part
 from ml.features import FeatureReader
 from ml.plan import load_samples
-from ml.steps import extract, ingest, list_missing, publish_snapshot, split
+from ml.steps import ingest, list_missing, publish_snapshot, split
 
-from .conftest import NOW, draw
+from .conftest import NOW, draw, extract_features
 
 pytestmark = pytest.mark.slow
 
 
 def extract_all(context, run_id, variants=None):
     split.run(context, run_id, variants=variants)
-    return [extract.run(context, run_id, part)["extracted"] for part in list_missing.run(context, run_id)]
+    return [part["extracted"] for part in extract_features(context, run_id)]
 
 
 def test_second_run_on_the_same_images_has_nothing_to_extract_and_says_so(first_run, second_run, caplog):

@@ -1,9 +1,15 @@
 import hashlib
+import io
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
+import tensorflow as tf
 
+from ml.candidates import load_candidate
 from ml.errors import DataError
+from ml.plan import load_samples
 from ml.registry import Registry
 from ml.steps import promote
 
@@ -55,6 +61,32 @@ def test_tie_with_the_champion_is_not_promoted(second_run):
     assert "better than the champion" in second_run.decision["reason"]
     with pytest.raises(DataError, match=r"Run second was not cleared: Rejected: better than the champion"):
         promote.run(second_run.context, "second")
+
+
+def test_ensemble_is_published_as_one_model_that_answers_as_it_was_evaluated(voting_run, ensemble_promotion, tmp_path):
+    store = voting_run.context.store
+    prefix = f"models/tiny/{ensemble_promotion['version']}/"
+    for info in store.list(prefix):
+        path = tmp_path / info.key.removeprefix(prefix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.download(info.key, path)
+    table = pd.read_parquet(io.BytesIO(store.get("runs/vote/ensemble/predictions.parquet")))
+    test = table[table["split"] == "test"].merge(load_samples(store, "vote")[["image_id", "uri"]], on="image_id")
+    images = tf.constant([store.get(uri) for uri in test["uri"]])
+
+    answer = tf.saved_model.load(str(tmp_path)).signatures["explain"](image_bytes=images)
+
+    np.testing.assert_allclose(answer["probabilities"], test[["p_spots", "p_stripes"]], atol=0.01)
+    np.testing.assert_allclose(tf.reduce_sum(answer["attention"], axis=(1, 2)), 1, atol=1e-5)
+
+
+def test_ensemble_is_champion_under_its_name(voting_run, ensemble_promotion):
+    champion = Registry(voting_run.context.settings).champion()
+
+    assert ensemble_promotion["variant"] == "ensemble"
+    assert (champion.version, champion.run_id, champion.variant) == (ensemble_promotion["version"], "vote", "ensemble")
+    contender = load_candidate(voting_run.context.store, champion.run_id, champion.variant)
+    assert len(contender.members) == 2
 
 
 def test_model_that_disagrees_with_its_evaluation_is_not_published(first_run, monkeypatch):

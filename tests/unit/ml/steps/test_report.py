@@ -37,6 +37,31 @@ def test_page_of_a_rejected_run_has_the_champion_beside_the_candidates(second_ru
     assert "Promoted as version" not in page
 
 
+def test_page_says_what_attention_is_worth(voting_run):
+    page = voting_run.context.store.get("runs/vote/report.html").decode()
+    rows = {row["variant"]: row["macro_f1"] for row in voting_run.evaluation["leaderboard"]}
+
+    assert "What attention is worth" in page
+    for variant in ("narrow", "wide"):
+        assert f"{abs(rows[variant] - rows[f'{variant}-no-attention']):.3f}" in page
+
+
+def test_page_names_the_members_of_the_ensemble(voting_run):
+    page = voting_run.context.store.get("runs/vote/report.html").decode()
+    row = next(row for row in voting_run.evaluation["leaderboard"] if row["variant"] == "ensemble")
+
+    members = ", ".join(f"{member['variant']} {member['weight'] * 100:.0f} %" for member in row["members"])
+    assert f"The weighted mean of what its members answer: {members}." in page
+
+
+def test_pictures_that_a_kind_of_candidate_lacks_are_not_missed(voting_run, caplog):
+    from datetime import UTC, datetime
+
+    report.run(voting_run.context, "vote", datetime.now(UTC), 1)
+
+    assert "has no" not in caplog.text
+
+
 def test_missing_picture_is_left_out_of_the_page(first_run, caplog):
     from datetime import UTC, datetime
 

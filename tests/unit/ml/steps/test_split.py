@@ -3,6 +3,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ml.config import CandidateSettings
+from ml.context import Context
 from ml.errors import ConfigError, DataError
 from ml.plan import load_samples
 from ml.snapshots import Snapshot, latest_snapshot_id
@@ -28,6 +30,21 @@ def test_splits_are_those_of_the_manifest(published_context):
     assert dict(zip(samples["image_id"], samples["split"], strict=True)) == dict(
         zip(manifest["image_id"], manifest["split"], strict=True)
     )
+
+
+def test_samples_know_their_groups(published_context):
+    plan = split.run(published_context, "run")
+    samples = load_samples(published_context.store, "run").set_index("image_id")
+    manifest = Snapshot(published_context.store, plan["snapshot_id"]).manifest.set_index("image_id")
+
+    assert samples["group"].to_dict() == manifest["group"].to_dict()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_plan_says_whether_ablations_are_trained(published_context, wanted):
+    settings = published_context.settings.model_copy(update={"candidates": CandidateSettings(ablation=wanted)})
+
+    assert split.run(Context(settings, published_context.store), "run")["ablation"] is wanted
 
 
 def test_oversampling_evens_out_training_images_and_touches_no_others(published_context):

@@ -48,5 +48,29 @@ def test_every_epoch_is_tracked_as_it_ends(first_run, candidate):
     assert client.get_run(candidate.mlflow_run_id).data.params["backbone"] == "mobilenet"
 
 
+def test_ablation_is_kept_beside_the_head_that_it_is_compared_with(voting_run):
+    store = voting_run.context.store
+    head, ablation = (load_candidate(store, "vote", name) for name in ("narrow", "narrow-no-attention"))
+
+    assert (ablation.name, ablation.ablation_of, head.ablation_of) == ("narrow-no-attention", "narrow", None)
+    assert (ablation.fingerprint, ablation.settings) == (head.fingerprint, head.settings)
+    history = pd.read_parquet(io.BytesIO(store.get("runs/vote/narrow-no-attention/history.parquet")))
+    assert history.loc[history["val_loss"].idxmin(), "epoch"] == ablation.best_epoch
+
+
+def test_ablation_has_a_tracking_run_of_its_own(voting_run):
+    ablation = load_candidate(voting_run.context.store, "vote", "narrow-no-attention")
+    client = MlflowClient(voting_run.context.settings.tracking_uri)
+
+    run = client.get_run(ablation.mlflow_run_id)
+    assert run.data.tags["quartet.variant"] == "narrow-no-attention"
+    assert run.data.params["attention"] == "False"
+    assert len(client.get_metric_history(ablation.mlflow_run_id, "val_loss")) >= ablation.best_epoch
+
+
+def test_without_the_setting_no_ablation_is_trained(first_run):
+    assert not list(first_run.context.store.list("runs/first/narrow-no-attention/"))
+
+
 def test_same_run_on_the_same_data_trains_the_same_head(first_run, second_run):
     assert first_run.trained["narrow"]["val_loss"] == pytest.approx(second_run.trained["narrow"]["val_loss"], abs=1e-4)

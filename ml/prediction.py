@@ -1,0 +1,72 @@
+"""What a contender answers: from cached feature maps, and as one model from pixels to probabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ml.candidates import load_head
+from ml.ensemble import soft_vote
+from ml.errors import DataError
+from ml.extraction import ensure_features
+from ml.features import FeatureReader
+from ml.training import predict_head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+
+    from ml.candidates import Candidate, Contender
+    from ml.context import Context
+    from ml.sources import ImageSource
+
+__all__ = ["assemble", "predict"]
+
+
+def predict(context: Context, contender: Contender, images: Sequence[ImageSource]) -> dict[str, np.ndarray]:
+    """Ask for images; where one of them lacks a feature map, those that are missing are extracted first.
+
+    Returns:
+        ``probabilities`` float32 [N, C] and ``attention`` float32 [N, H, W], in the order of the images.
+    """
+    outputs = [_ask(context, member.candidate, images) for member in contender.members]
+    return soft_vote(outputs, [member.weight for member in contender.members])
+
+
+def assemble(context: Context, contender: Contender) -> Callable[..., Any]:
+    """The whole model, as it is timed and exported.
+
+    Returns:
+        A trackable callable from float32 [N, size, size, 3] in [0, 1], and ``training``, to ``probabilities`` and
+        ``attention``.
+    """
+    from ml.export import assemble_ensemble, assemble_model
+
+    models = []
+    for candidate in (member.candidate for member in contender.members):
+        head, settings = load_head(context.store, candidate, context.settings), candidate.restore_settings
+        models.append(assemble_model(settings(context.settings), candidate.variant, head, candidate.precision))
+    if len(models) == 1:
+        return models[0]
+    grids = [member.candidate.feature_shape[:2] for member in contender.members]
+    return assemble_ensemble(models, [member.weight for member in contender.members], grids)
+
+
+def _ask(context: Context, candidate: Candidate, images: Sequence[ImageSource]) -> dict[str, np.ndarray]:
+    head = load_head(context.store, candidate, context.settings)
+    reader = _reader(context, candidate)
+    if any(image.image_id not in reader for image in images):
+        restored = candidate.restore_settings(context.settings)
+        maps, _ = ensure_features(context, restored, candidate.variant, images)
+        if maps.fingerprint != candidate.fingerprint:
+            raise DataError(
+                f"Feature maps for {candidate.name} of run {candidate.run_id} cannot be made any more: its fingerprint "
+                f"is {candidate.fingerprint}, this version of Quartet, with its weights, makes {maps.fingerprint}.",
+                "Go back to the version or the weights it was trained with, or take the alias `champion` off it.",
+            )
+        reader = _reader(context, candidate)
+    return predict_head(head, reader, [image.image_id for image in images])
+
+
+def _reader(context: Context, candidate: Candidate) -> FeatureReader:
+    return FeatureReader(context.store, candidate.features, context.settings.store.cache_dir)
