@@ -41,6 +41,8 @@ class Candidate:
         best_epoch: whose weights were kept.
         seconds: extraction and training in this run.
         mlflow_run_id: its run at the tracking server.
+        started_from: ``<run id>/<variant>`` of the head whose weights it started from; None for random ones.
+        cold_because: why it did not start from such a head although ``train.warm_start`` asked for it.
     """
 
     run_id: str
@@ -55,6 +57,8 @@ class Candidate:
     best_epoch: int
     seconds: float
     mlflow_run_id: str
+    started_from: str | None = None
+    cold_because: str | None = None
 
     @property
     def features(self) -> str:
