@@ -101,7 +101,7 @@ def test_other_variables_are_left_alone(load):
     ("document", "unknown", "known"),
     [
         ({"modelname": "m"}, "modelname", "alerts, artifact_uri, classes"),
-        ({"train": {"epoch": 3}}, "train.epoch", "batch_size, dropout, epochs"),
+        ({"train": {"epoch": 3}}, "train.epoch", "batch_size, checkpoint_seconds, dropout, epochs"),
         ({"variants": {"slim": {"backbone": "vgg16", "width": 1}}}, "variants.slim.width", "alpha, backbone."),
         ({"weights": {"origin": "random"}}, "weights.origin", "download, mirror, seed, source"),
     ],
@@ -134,7 +134,6 @@ def test_every_mistake_is_told_at_once(load):
             "train.imbalance = 'smote': Input should be 'random_over', 'class_weight' or 'none'",
         ),
         ({"train": {"schedule": "steps"}}, "train.schedule = 'steps': Input should be 'cosine' or 'constant'"),
-        ({"train": {"oversample": "none"}}, "unknown setting 'train.oversample'"),
         ({"gate": {"min_macro_f1": 1.5}}, "gate.min_macro_f1 = 1.5: "),
         ({"weights": "pretrained"}, "weights.source = 'pretrained': Input should be 'imagenet' or 'random'"),
         ({"model_name": "Brain MRI"}, "model_name = 'Brain MRI': "),
