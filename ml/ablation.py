@@ -52,12 +52,14 @@ def train_ablation(
         validation,
         len(candidate.classes),
         context.settings.train,
-        lambda epoch, metrics: registry.log_metrics(tracked, metrics, epoch),
+        registry.epoch_log(tracked, name),
         attention=False,
     )
     ablation = dataclasses.replace(
         candidate,
         attention=False,
+        started_from=None,
+        cold_because=None,
         best_epoch=trained.best_epoch,
         seconds=extraction_seconds + trained.seconds,
         mlflow_run_id=tracked,

@@ -99,6 +99,8 @@ class Candidate(Contender):
         settings: the sections that decide what it computes, as they were.
         best_epoch: whose weights were kept.
         attention: False for an ablation, whose head has a plain mean over the tokens instead.
+        started_from: ``<run id>/<variant>`` of the head whose weights it started from; None for random ones.
+        cold_because: why it did not start from such a head although ``train.warm_start`` asked for it.
     """
 
     variant: str
@@ -109,6 +111,8 @@ class Candidate(Contender):
     settings: dict[str, Any] = field(repr=False)
     best_epoch: int
     attention: bool = True
+    started_from: str | None = None
+    cold_because: str | None = None
 
     @property
     def name(self) -> str:

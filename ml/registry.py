@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ml.candidates import Contender
     from ml.config import Settings
 
 __all__ = ["Champion", "Registry"]
+
+log = logging.getLogger(__name__)
 
 CHAMPION = "champion"
 RUN_TAG, VARIANT_TAG, STATE_TAG = "quartet.run_id", "quartet.variant", "quartet.state"
@@ -46,12 +48,58 @@ class Registry:
         self._experiment_id = self._experiment()
 
     def start_run(self, run_id: str, variant: str, parameters: Mapping[str, Any]) -> str:
-        """Begin a tracking run for a candidate, by its name in the run, and return its id."""
-        tags = {RUN_TAG: run_id, VARIANT_TAG: variant}
-        run = self._client.create_run(self._experiment_id, run_name=f"{variant} {run_id}", tags=tags)
-        for name, value in parameters.items():
-            self._client.log_param(run.info.run_id, name, value)
-        return str(run.info.run_id)
+        """Begin a tracking run for a candidate and return its id; one that a killed task began is gone on with.
+
+        One with other parameters is of another training, and is marked as killed.
+        """
+        from mlflow.entities import Param
+
+        logged = {name: str(value) for name, value in parameters.items()}
+        tracked = self._unfinished_run(run_id, variant, logged)
+        if tracked is None:
+            tags = {RUN_TAG: run_id, VARIANT_TAG: variant}
+            run = self._client.create_run(self._experiment_id, run_name=f"{variant} {run_id}", tags=tags)
+            tracked = str(run.info.run_id)
+        self._client.log_batch(tracked, params=[Param(name, value) for name, value in logged.items()])
+        return tracked
+
+    def _unfinished_run(self, run_id: str, variant: str, parameters: Mapping[str, str]) -> str | None:
+        # Ids of runs come from people and from Airflow; they are no part of the query, which has no way to quote them.
+        query = f"attributes.status = 'RUNNING' and tags.`{VARIANT_TAG}` = '{variant}'"
+        found = None
+        for run in self._search_runs(query):
+            if run.data.tags.get(RUN_TAG) != run_id:
+                continue
+            # Killed while it was begun, a run has none of its parameters yet.
+            if found is None and run.data.params.items() <= parameters.items():
+                found = str(run.info.run_id)
+            else:
+                self._client.set_terminated(run.info.run_id, "KILLED")
+        return found
+
+    def _search_runs(self, query: str) -> Iterator[Any]:
+        token = None
+        while True:
+            page = self._client.search_runs([self._experiment_id], query, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def epoch_log(self, mlflow_run_id: str, name: str) -> Callable[[int, Mapping[str, float]], None]:
+        """What logs an epoch of a training, and tracks it unless a task that was killed did."""
+        known = self.logged_steps(mlflow_run_id, "val_loss")
+
+        def log_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
+            log.info("%s: epoch %d, %s", name, epoch, ", ".join(f"{key} {one:.4g}" for key, one in metrics.items()))
+            if epoch not in known:
+                self.log_metrics(mlflow_run_id, metrics, epoch)
+
+        return log_epoch
+
+    def logged_steps(self, mlflow_run_id: str, metric: str) -> set[int]:
+        """The steps whose figure of a name was logged."""
+        return {int(point.step) for point in self._client.get_metric_history(mlflow_run_id, metric)}
 
     def log_metrics(self, mlflow_run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log figures of a step."""

@@ -45,7 +45,11 @@ SNAPSHOT_FIGURES = (
     ("samples.png", "Samples", "A grid of sample images, one row a class"),
 )
 CANDIDATE_FIGURES = (
-    ("curves.png", "Learning curves", "Accuracy and loss on training and validation images, epoch by epoch"),
+    (
+        "curves.png",
+        "Learning curves",
+        "Accuracy and loss on training and validation images, macro F1 on validation images, by epoch",
+    ),
     ("confusion.png", "Confusion matrix", "True against predicted classes on the test split, counts and shares"),
     ("report.png", "Classification report", "Precision, recall, F1 and support of each class on the test split"),
     ("attention.png", "Attention", "Test images, and the same images under the head's attention"),

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import math
+import hashlib
+import json
 import time
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import pandas as pd
 
+from ml.batches import Batches, LabelledImages, channel_statistics
+from ml.checkpoints import Checkpoints
 from ml.head import build_head
+from ml.macro_f1 import MacroF1
 from ml.precision import resolve_precision
+from ml.sampling import class_weights
+from ml.schedules import LearningRate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import pandas as pd
+
+    from ml.checkpoints import Checkpoint
     from ml.config import TrainSettings
     from ml.features import FeatureReader
+    from ml.progress import Progress
 
 __all__ = ["LabelledImages", "TrainedHead", "predict_head", "train_head"]
 
 STEPS_AT_ONCE = 8
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """Image ids and their classes, int64 [N], in the order they are used."""
-
-    image_ids: Sequence[str]
-    labels: np.ndarray
+#: Settings that change nothing in what a training of a given length and beginning computes.
+INDIFFERENT = {"checkpoint_seconds", "precision", "warm_start", "warm_epochs"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class TrainedHead:
 
     Attributes:
         head: computes in float32, whatever it was trained in.
-        history: columns epoch (from 1), accuracy, loss, val_accuracy and val_loss.
+        history: a row an epoch: epoch (from 1), accuracy, loss, val_accuracy, val_loss, val_macro_f1 and
+            learning_rate, that of its last step.
         best_epoch: whose weights it has.
         precision: of the products in training.
         seconds: of training alone.
@@ -52,28 +58,43 @@ class TrainedHead:
     seconds: float
 
 
-class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Reads a batch from the memory-mapped cache when it is needed; shuffles after every epoch."""
+class _Course(keras.callbacks.Callback):  # type: ignore[misc]
+    """What happens between epochs: notes, checkpoints, and the decision to stop."""
 
-    def __init__(self, reader: FeatureReader, images: LabelledImages, size: int, shuffle_seed: int | None) -> None:
-        # More than one worker needs threads that outrun the GIL; reading a batch takes a fraction of its step.
-        super().__init__(workers=1)
-        self._reader, self._images, self._size = reader, images, size
-        self._ids = np.asarray(images.image_ids, dtype=object)
-        self._generator = None if shuffle_seed is None else np.random.default_rng(shuffle_seed)
-        self._order = np.arange(len(self._ids))
-        self.on_epoch_end()
+    def __init__(
+        self,
+        head: keras.Model,
+        batches: Batches,
+        settings: TrainSettings,
+        checkpoints: Checkpoints,
+        on_epoch: Callable[[int, dict[str, float]], None],
+        began: float,
+    ) -> None:
+        super().__init__()
+        self.progress = checkpoints.restore()
+        self._head, self._batches, self._settings, self._checkpoints = head, batches, settings, checkpoints
+        self._rate, self._on_epoch = LearningRate(settings, len(batches)), on_epoch
+        self._began = began - self.progress.seconds
+        for epoch, row in enumerate(self.progress.rows, start=1):
+            on_epoch(epoch, row)
 
-    def __len__(self) -> int:
-        return math.ceil(len(self._ids) / self._size)
+    @property
+    def is_over(self) -> bool:
+        return self.progress.is_over(self._settings.epochs, self._settings.patience)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        chosen = self._order[index * self._size : (index + 1) * self._size]
-        return self._reader.take(self._ids[chosen].tolist()), self._images.labels[chosen]
+    def on_epoch_begin(self, epoch: int, _logs: object = None) -> None:
+        self._batches.shuffle(epoch)
 
-    def on_epoch_end(self) -> None:
-        if self._generator is not None:
-            self._order = self._generator.permutation(len(self._order))
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        # Macro F1 of the training images is of no epoch's weights: they change with every batch.
+        row = {name: float(value) for name, value in (logs or {}).items() if name != "macro_f1"}
+        row["learning_rate"] = float(self._rate((epoch + 1) * len(self._batches) - 1))
+        self.progress.add(row, self._head.get_weights)
+        self.progress.seconds = time.monotonic() - self._began
+        # Told first: what is in a checkpoint is not told again to one who was told all of it.
+        self._on_epoch(epoch + 1, row)
+        self._checkpoints.save(self.progress)
+        self.model.stop_training = self.is_over
 
 
 def train_head(
@@ -84,9 +105,13 @@ def train_head(
     settings: TrainSettings,
     on_epoch: Callable[[int, dict[str, float]], None] = lambda _epoch, _metrics: None,
     *,
+    initial: Sequence[np.ndarray] | None = None,
+    checkpoint: Checkpoint | None = None,
     attention: bool = True,
 ) -> TrainedHead:
-    """Train a head with Adam on cross-entropy; stop early and keep the weights of the best validation loss.
+    """Train a head with Adam on cross-entropy; stop early and keep the weights of the best validation macro F1.
+
+    On one machine equal arguments give equal weights, bit for bit, also when a checkpoint is gone on from.
 
     Args:
         reader: the cached feature maps.
@@ -94,44 +119,97 @@ def train_head(
         validation: each image once.
         class_count: number of classes.
         settings: the head and its training.
-        on_epoch: called after each epoch with its number, from 1, and its metrics.
+        on_epoch: called after each epoch with its number, from 1, and its metrics; for the epochs of a checkpoint at
+            the beginning.
+        initial: weights of a head of the same sizes to start from, with its statistics of the features.
+        checkpoint: where the state is kept between epochs.
         attention: whether the head has it.
     """
-    started = time.monotonic()
-    statistics = channel_statistics(reader, sorted(set(training.image_ids)))
+    began = time.monotonic()
     precision = resolve_precision(settings.precision)
-    head = build_head(reader.shape(), class_count, settings, *statistics, precision, attention)
+    build = partial(build_head, reader.shape(), class_count, settings, attention=attention)
+    head = _initial_head(build, reader, training, precision, initial)
+    weights = class_weights(training.labels, class_count) if settings.imbalance == "class_weight" else None
+    batches = Batches(reader, training, settings.batch_size, settings.seed, weights)
+    model = _compiled(head, class_count, settings, len(batches))
+    state = [*head.variables, *model.optimizer.variables]
+    decided_by = _decided_by(settings, precision, training, validation, state, initial) if checkpoint else {}
+    checkpoints = Checkpoints(checkpoint, decided_by, state, settings.checkpoint_seconds)
+    course = _Course(head, batches, settings, checkpoints, on_epoch, began)
+    if not course.is_over:
+        model.fit(
+            batches,
+            validation_data=Batches(reader, validation, settings.batch_size),
+            epochs=settings.epochs,
+            initial_epoch=len(course.progress.rows),
+            shuffle=False,
+            verbose=0,
+            callbacks=[course],
+        )
+    return _finished(build, head, course.progress, precision)
+
+
+def _initial_head(
+    build: Callable[..., keras.Model],
+    reader: FeatureReader,
+    training: LabelledImages,
+    precision: str,
+    initial: Sequence[np.ndarray] | None,
+) -> keras.Model:
+    if initial is None:
+        mean, variance = channel_statistics(reader, sorted(set(training.image_ids)))
+        return build(mean=mean, variance=variance, precision=precision)
+    head = build(precision=precision)
+    head.set_weights(initial)
+    return head
+
+
+def _compiled(head: keras.Model, class_count: int, settings: TrainSettings, steps: int) -> keras.Model:
     model = keras.Model(head.input, head.output["probabilities"])
     model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate),
+        optimizer=keras.optimizers.Adam(LearningRate(settings, steps)),
         loss=keras.losses.SparseCategoricalCrossentropy(),
-        metrics=["accuracy"],
+        metrics=["accuracy", MacroF1(class_count)],
         # XLA on CPUs compiles for seconds what then runs no faster.
         jit_compile=False,
         # Steps between which Keras comes back to Python, which takes it as long as the products of a small batch.
         steps_per_execution=STEPS_AT_ONCE,
     )
-    stopping = keras.callbacks.EarlyStopping("val_loss", patience=settings.patience, restore_best_weights=True)
-    fitted = model.fit(
-        _Batches(reader, training, settings.batch_size, settings.seed),
-        validation_data=_Batches(reader, validation, settings.batch_size, None),
-        epochs=settings.epochs,
-        shuffle=False,
-        verbose=0,
-        callbacks=[stopping, keras.callbacks.LambdaCallback(on_epoch_end=lambda e, logs: on_epoch(e + 1, dict(logs)))],
-    )
-    history = pd.DataFrame(fitted.history).rename_axis("epoch").reset_index()
-    history["epoch"] += 1
-    best = int(history["val_loss"].argmin()) + 1
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _finished(build: Callable[..., keras.Model], head: keras.Model, progress: Progress, precision: str) -> TrainedHead:
     if precision != "float32":
-        head = _in_float32(head, build_head(reader.shape(), class_count, settings, attention=attention))
-    return TrainedHead(head, history, best, precision, time.monotonic() - started)
+        head = build()  # in the arithmetic in which a head is evaluated and served
+    head.set_weights(progress.best_weights)
+    return TrainedHead(head, progress.table(), progress.best_epoch, precision, progress.seconds)
 
 
-def _in_float32(head: keras.Model, plain: keras.Model) -> keras.Model:
-    """The same weights in the arithmetic in which a head is evaluated and served."""
-    plain.set_weights(head.get_weights())
-    return plain
+def _decided_by(
+    settings: TrainSettings,
+    precision: str,
+    training: LabelledImages,
+    validation: LabelledImages,
+    state: Sequence[Any],
+    initial: Sequence[np.ndarray] | None,
+) -> dict[str, str]:
+    """Digests of what decides each bit of a training, by name."""
+    return {
+        "settings": _digest(settings.model_dump_json(exclude=INDIFFERENT), precision),
+        "training images": _digest(*training.image_ids, training.labels.tolist(), *training.views),
+        "validation images": _digest(*validation.image_ids, validation.labels.tolist()),
+        "initial weights": "random" if initial is None else _digest(*(value.tobytes() for value in initial)),
+        "shapes of weights": _digest(*(tuple(variable.shape) for variable in state)),
+        "libraries": f"Keras {keras.__version__}, TensorFlow {version('tensorflow')}",
+    }
+
+
+def _digest(*values: object) -> str:
+    digest = hashlib.sha256()
+    for value in values:
+        digest.update(value if isinstance(value, bytes) else json.dumps(value).encode())
+    return digest.hexdigest()
 
 
 def predict_head(
@@ -143,27 +221,3 @@ def predict_head(
         output = head(reader.take(image_ids[start : start + batch_size]), training=False)
         parts.append({name: keras.ops.convert_to_numpy(value) for name, value in output.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in ("probabilities", "attention")}
-
-
-def channel_statistics(
-    reader: FeatureReader, image_ids: Sequence[str], batch_size: int = 256
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of each channel over images and positions: two float32 [C]."""
-    channels = reader.shape()[2]
-    # About the first batch's mean: squares of large values with a small spread would leave nothing of it.
-    shift = _tokens(reader, image_ids[:batch_size]).mean(axis=0)
-    total, squares, count = np.zeros(channels), np.zeros(channels), 0
-    for start in range(0, len(image_ids), batch_size):
-        values = _tokens(reader, image_ids[start : start + batch_size]) - shift
-        total += values.sum(axis=0)
-        squares += np.einsum("nc,nc->c", values, values)
-        count += len(values)
-    mean = total / count
-    variance = np.maximum(squares / count - mean**2, 0.0)
-    return (mean + shift).astype(np.float32), variance.astype(np.float32)
-
-
-def _tokens(reader: FeatureReader, image_ids: Sequence[str]) -> np.ndarray:
-    """The features at every position: float32 [N x H x W, C]."""
-    maps = reader.take(image_ids)
-    return maps.reshape(-1, maps.shape[-1]).astype(np.float32)

@@ -186,20 +186,36 @@ class AugmentSettings(_Section):
 class TrainSettings(_Section):
     """The attention head and its training."""
 
-    epochs: int = Field(20, ge=1)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(3e-4, gt=0)
-    patience: int = Field(5, ge=1, description="epochs without a better validation loss before stopping")
-    heads: int = Field(8, ge=1)
-    key_dim: int = Field(64, ge=1)
-    units: int = Field(256, ge=1)
+    epochs: int = Field(20, ge=1, description="at most; `patience` may end a training before")
+    batch_size: int = Field(32, ge=1, description="images a step")
+    learning_rate: float = Field(3e-4, gt=0, description="of Adam, at its highest")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="of the learning rate; cosine lets it fall to a hundredth over all epochs"
+    )
+    warmup_epochs: float = Field(1, ge=0, description="in which the learning rate rises to its highest; 0 for none")
+    patience: int = Field(
+        5, ge=1, description="epochs without a better validation macro F1, or the same at a lower loss, before stopping"
+    )
+    heads: int = Field(8, ge=1, description="of the attention")
+    key_dim: int = Field(64, ge=1, description="size of a query, a key and a value in each head")
+    units: int = Field(256, ge=1, description="of the dense layer")
     noise: float = Field(0.1, ge=0, description="standard deviation of the Gaussian noise")
-    dropout: float = Field(0.3, ge=0, lt=1)
-    oversample: Literal["random_over", "none"] = "random_over"
+    dropout: float = Field(0.3, ge=0, lt=1, description="share of the dense layer's outputs that a step leaves out")
+    imbalance: Literal["random_over", "class_weight", "none"] = Field(
+        "random_over",
+        description="classes of unequal size: repeat images of the smaller ones, or weigh them more in the loss",
+    )
+    warm_start: bool = Field(
+        False, description="start from the head of the champion's run where it fits, instead of from random weights"
+    )
+    warm_epochs: int = Field(3, ge=1, description="instead of `epochs`, for a head that started warm")
+    checkpoint_seconds: float = Field(
+        10, ge=0, description="time after which an epoch's end is kept, to go on from when killed; 0 keeps every one"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of the products in training; auto takes bfloat16 where the machine has it"
     )
-    seed: int = 7
+    seed: int = Field(7, description="of weights, order, noise, dropout and oversampling")
 
 
 class GateSettings(_Section):

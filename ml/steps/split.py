@@ -33,7 +33,7 @@ def run(
     """Write the run's plan and its samples.
 
     Each image was given its split when it arrived; what is decided here is only how often an epoch sees a training
-    image (``repeats``: oversampling touches nothing else).
+    image (``repeats``: oversampling touches nothing else, and is one of the ways of ``train.imbalance``).
 
     Args:
         context: settings and store.
@@ -93,7 +93,7 @@ def _samples(manifest: pd.DataFrame, classes: tuple[str, ...], context: Context)
     samples["repeats"] = 1
     training = np.flatnonzero(samples["split"] == "train")
     train = context.settings.train
-    drawn = oversample(samples["label"].to_numpy()[training], train.oversample, train.seed)
+    drawn = oversample(samples["label"].to_numpy()[training], train.imbalance, train.seed)
     repeats = samples["repeats"].to_numpy(copy=True)
     repeats[training] = np.bincount(drawn, minlength=len(training))
     return samples.assign(repeats=repeats)

@@ -8,11 +8,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ml import layout
+from ml.batches import training_images, validation_images
 from ml.context import Context
 from ml.errors import NotFoundError
 from ml.feature_plan import load_maps
 from ml.features import FeatureReader
-from ml.plan import load_plan, load_samples, training_images, validation_images
+from ml.plan import load_plan, load_samples
 from ml.storage import dump_json, read_json
 from ml.training import train_head
 from ml.tuning import draw_changes, halve
@@ -40,7 +41,7 @@ def run(context: Context, run_id: str, variant: str, trials: int) -> dict[str, A
     store, settings, plan = context.store, context.settings, load_plan(context.store, run_id)
     samples = load_samples(store, run_id)
     reader = FeatureReader(store, load_maps(store, run_id)[variant].prefix, settings.store.cache_dir)
-    training, validation = training_images(samples), validation_images(samples)
+    training, validation = training_images(samples, settings.augment), validation_images(samples)
 
     def train(changes: Mapping[str, Any], epochs: int) -> tuple[float, float]:
         chosen = settings.train.model_copy(update={**changes, "epochs": epochs, "patience": epochs})

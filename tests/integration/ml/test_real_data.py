@@ -13,7 +13,19 @@ import pytest
 
 from ml.config import Settings
 from ml.context import Context
-from ml.steps import describe, evaluate, extract, gate, ingest, list_missing, promote, publish_snapshot, split, train, validate
+from ml.steps import (
+    describe,
+    evaluate,
+    extract,
+    gate,
+    ingest,
+    list_missing,
+    promote,
+    publish_snapshot,
+    split,
+    train,
+    validate,
+)
 from ml.storage import open_store
 
 DATA, WEIGHTS = os.environ.get("QUARTET_REAL_DATA"), os.environ.get("QUARTET_REAL_WEIGHTS")

@@ -101,7 +101,7 @@ def test_other_variables_are_left_alone(load):
     ("document", "unknown", "known"),
     [
         ({"modelname": "m"}, "modelname", "alerts, artifact_uri, augment, candidates, classes"),
-        ({"train": {"epoch": 3}}, "train.epoch", "batch_size, dropout, epochs"),
+        ({"train": {"epoch": 3}}, "train.epoch", "batch_size, checkpoint_seconds, dropout, epochs"),
         ({"variants": {"slim": {"backbone": "vgg16", "width": 1}}}, "variants.slim.width", "alpha, backbone."),
         ({"weights": {"origin": "random"}}, "weights.origin", "download, mirror, seed, source"),
     ],
@@ -129,7 +129,11 @@ def test_every_mistake_is_told_at_once(load):
         ({"train": {"dropout": 1.0}}, "train.dropout = 1.0: Input should be less than 1"),
         ({"train": {"epochs": "many"}}, "train.epochs = 'many': "),
         ({"train": None}, "train = None: "),
-        ({"train": {"oversample": "smote"}}, "train.oversample = 'smote': Input should be 'random_over' or 'none'"),
+        (
+            {"train": {"imbalance": "smote"}},
+            "train.imbalance = 'smote': Input should be 'random_over', 'class_weight' or 'none'",
+        ),
+        ({"train": {"schedule": "steps"}}, "train.schedule = 'steps': Input should be 'cosine' or 'constant'"),
         ({"gate": {"min_macro_f1": 1.5}}, "gate.min_macro_f1 = 1.5: "),
         ({"weights": "pretrained"}, "weights.source = 'pretrained': Input should be 'imagenet' or 'random'"),
         ({"model_name": "Brain MRI"}, "model_name = 'Brain MRI': "),

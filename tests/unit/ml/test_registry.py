@@ -91,6 +91,51 @@ def test_run_keeps_parameters_metrics_files_and_tags(registry, settings):
     assert [artifact.path for artifact in client.list_artifacts(tracked)] == ["curves.png"]
 
 
+def test_run_that_a_killed_task_began_is_gone_on_with(registry, settings):
+    first = registry.start_run("it's a run", "vgg16", {"epochs": 3})
+    registry.log_metrics(first, {"val_loss": 0.5}, step=1)
+
+    assert registry.start_run("it's a run", "vgg16", {"epochs": 3}) == first
+    assert registry.logged_steps(first, "val_loss") == {1}
+
+
+def test_run_that_was_killed_before_its_parameters_were_there_gets_them(registry, settings):
+    from mlflow.tracking import MlflowClient
+
+    first = registry.start_run("run-1", "vgg16", {})
+
+    assert registry.start_run("run-1", "vgg16", {"epochs": 3}) == first
+    assert MlflowClient(settings.tracking_uri).get_run(first).data.params == {"epochs": "3"}
+
+
+def test_run_of_other_parameters_is_marked_as_killed(registry, settings):
+    from mlflow.tracking import MlflowClient
+
+    first = registry.start_run("run-1", "vgg16", {"epochs": 3})
+    second = registry.start_run("run-1", "vgg16", {"epochs": 4})
+
+    assert second != first
+    assert MlflowClient(settings.tracking_uri).get_run(first).info.status == "KILLED"
+    assert registry.logged_steps(second, "val_loss") == set()
+
+
+@pytest.mark.parametrize("other", [("run-2", "vgg16"), ("run-1", "vgg19")], ids=["run", "variant"])
+def test_another_candidates_run_is_let_be(registry, settings, other):
+    from mlflow.tracking import MlflowClient
+
+    first = registry.start_run("run-1", "vgg16", {"epochs": 3})
+
+    assert registry.start_run(*other, {"epochs": 3}) != first
+    assert MlflowClient(settings.tracking_uri).get_run(first).info.status == "RUNNING"
+
+
+def test_finished_run_is_not_gone_on_with(registry):
+    first = registry.start_run("run-1", "vgg16", {"epochs": 3})
+    registry.finish_run(first, {})
+
+    assert registry.start_run("run-1", "vgg16", {"epochs": 3}) != first
+
+
 def test_tasks_that_begin_at_once_share_an_experiment(settings):
     with ThreadPoolExecutor(4) as pool:
         registries = list(pool.map(lambda _: Registry(settings), range(4)))

@@ -3,10 +3,11 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.sampling import oversample
+from ml.sampling import class_weights, oversample
 
 QUIET = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 
@@ -33,5 +34,15 @@ def test_oversampling_depends_on_its_seed_alone():
     assert list(first) != list(other)
 
 
-def test_without_oversampling_every_image_comes_once():
-    np.testing.assert_array_equal(oversample(np.array([0, 0, 1]), "none", 1), [0, 1, 2])
+@pytest.mark.parametrize("imbalance", ["class_weight", "none"])
+def test_without_oversampling_every_image_comes_once(imbalance):
+    np.testing.assert_array_equal(oversample(np.array([0, 0, 1]), imbalance, 1), [0, 1, 2])
+
+
+def test_weighed_classes_count_alike_and_images_1_on_average():
+    labels = np.array([0] * 30 + [1] * 5 + [2] * 1)
+    weights = class_weights(labels, 3)
+
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(weights * [30, 5, 1], 12, rtol=1e-6)
+    assert weights[labels].mean() == pytest.approx(1)

@@ -11,9 +11,12 @@ from sklearn.metrics import f1_score
 from ml.candidates import load_candidate
 from ml.config import CandidateSettings
 from ml.context import Context
+from ml.feature_plan import load_maps
 from ml.plan import load_samples
 from ml.report import CANDIDATE_FIGURES
-from ml.steps import evaluate, extract, list_missing, split, train
+from ml.steps import evaluate, split, train
+
+from .conftest import extract_features
 
 pytestmark = pytest.mark.slow
 

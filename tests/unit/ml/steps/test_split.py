@@ -58,6 +58,17 @@ def test_oversampling_evens_out_training_images_and_touches_no_others(published_
     assert set(samples["repeats"][samples["split"] != "train"]) == {1}
 
 
+@pytest.mark.parametrize("imbalance", ["class_weight", "none"])
+def test_other_ways_with_imbalance_repeat_nothing(published_context, imbalance):
+    settings = published_context.settings
+    train = settings.train.model_copy(update={"imbalance": imbalance})
+    context = Context(settings.model_copy(update={"train": train}), published_context.store)
+
+    split.run(context, "run")
+
+    assert set(load_samples(context.store, "run")["repeats"]) == {1}
+
+
 def test_two_runs_on_a_snapshot_see_the_same_samples(published_context):
     for run_id in ("one", "two"):
         split.run(published_context, run_id)

@@ -1,0 +1,108 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ml.candidates import Candidate, store_candidate
+from ml.context import Context
+from ml.head import build_head
+from ml.registry import Registry
+from ml.warm_start import Start, Wanted, choose_start
+
+# MLflow's own modules warn when they are imported.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"),
+]
+
+SIZES = {"heads": 2, "key_dim": 4, "units": 8}
+WANTED = Wanted("new", "vgg16", ("a", "b"), "f1", (2, 2, 6))
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """An empty tracking database: making one takes seconds."""
+    from mlflow.tracking import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def context(make_settings, store, database, tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(database.read_bytes())
+    return Context(make_settings({"train": SIZES | {"warm_start": True}}), store)
+
+
+@pytest.fixture
+def registry(context):
+    return Registry(context.settings)
+
+
+@pytest.fixture
+def head(context):
+    return build_head((2, 2, 6), 2, context.settings.train, np.full(6, 3.0), np.full(6, 2.0))
+
+
+@pytest.fixture
+def champion(context, registry, head):
+    """The champion is Xception's head of run `old`, which has one of VGG16 too."""
+    sections = context.settings.model_dump(mode="json", include={"images", "variants", "weights", "features", "train"})
+    for variant in ("xception", "vgg16"):
+        tracked = registry.start_run("old", variant, {})
+        trained = Candidate(
+            "old", variant, "000001", ("a", "b"), "f1", (2, 2, 6), "0", "float32", sections, 1, 1.0, tracked
+        )
+        store_candidate(context.store, trained, head)
+    registry.promote(registry.register(dataclasses.replace(trained, variant="xception"), "uri"), "better")
+
+
+def test_head_of_the_same_variant_in_the_champions_run_is_the_start(context, registry, champion, head):
+    start = choose_start(context, registry, WANTED)
+
+    assert start.candidate == "old/vgg16"
+    assert start.cold_because is None
+    for one, other in zip(start.weights, head.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_it_has_to_be_asked_for(context, registry, champion):
+    train = context.settings.train.model_copy(update={"warm_start": False})
+    settings = context.settings.model_copy(update={"train": train})
+
+    assert choose_start(Context(settings, context.store), registry, WANTED) == Start()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sizes", "reason"),
+    [
+        ({"variant": "vgg19"}, {}, "the champion's run has no head old/vgg19"),
+        ({"run_id": "old"}, {}, "the champion is of this very run"),
+        ({"classes": ("a", "b", "c")}, {}, "old/vgg16 has other classes"),
+        ({"classes": ("b", "a")}, {}, "old/vgg16 has other classes"),
+        ({"fingerprint": "f2"}, {}, "old/vgg16 has other feature maps"),
+        ({"feature_shape": (3, 3, 6)}, {}, "old/vgg16 has other feature maps"),
+        ({}, {"heads": 4}, "old/vgg16 has other sizes of the head"),
+        ({"classes": ("a", "c")}, {"units": 4}, "old/vgg16 has other classes, sizes of the head"),
+    ],
+    ids=["no-head", "own-run", "more-classes", "order", "fingerprint", "shape", "sizes", "two-things"],
+)
+def test_head_that_does_not_fit_is_no_start(context, registry, champion, wanted, sizes, reason):
+    train = context.settings.train.model_copy(update=sizes)
+    changed = Context(context.settings.model_copy(update={"train": train}), context.store)
+
+    start = choose_start(changed, registry, dataclasses.replace(WANTED, **wanted))
+
+    assert start == Start(cold_because=reason)
+
+
+def test_before_the_first_champion_there_is_no_start(context, registry):
+    assert choose_start(context, registry, WANTED) == Start(cold_because="there is no champion yet")
+
+
+def test_head_that_another_version_built_is_no_start(context, registry, champion, tmp_path):
+    build_head((2, 2, 6), 3, context.settings.train).save_weights(tmp_path / "head.weights.h5")
+    context.store.upload(tmp_path / "head.weights.h5", "runs/old/vgg16/head.weights.h5")
+
+    assert "does not fit" in choose_start(context, registry, WANTED).cold_because
