@@ -111,7 +111,8 @@ def train_head(
 ) -> TrainedHead:
     """Train a head with Adam on cross-entropy; stop early and keep the weights of the best validation macro F1.
 
-    On one machine equal arguments give equal weights, bit for bit, also when a checkpoint is gone on from.
+    On the processors of one machine equal arguments give equal weights, bit for bit, also when a checkpoint is gone on
+    from.
 
     Args:
         reader: the cached feature maps.
