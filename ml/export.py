@@ -62,8 +62,8 @@ class _Ensemble(tf.Module):  # type: ignore[misc]
         height, width = common_grid(grids)
         self._resizing = [(resize_matrix(height, grid[0]), resize_matrix(width, grid[1])) for grid in grids]
 
-    def __call__(self, images: Any, training: bool = False) -> dict[str, Any]:
-        outputs = [member(images, training=training) for member in self.members]
+    def __call__(self, images: Any) -> dict[str, Any]:
+        outputs = [member(images) for member in self.members]
         maps = [self._resize(output["attention"], *by) for output, by in zip(outputs, self._resizing, strict=True)]
         return {
             "probabilities": self._mean([output["probabilities"] for output in outputs]),

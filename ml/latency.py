@@ -28,12 +28,12 @@ def measure_latency(model: Callable[..., Any], size: int) -> Latency:
     """Time a model on this machine, one image a call: no decoding, no network, no other caller.
 
     Args:
-        model: float32 [1, size, size, 3] in [0, 1], and ``training``, to a dictionary with ``probabilities``.
+        model: float32 [1, size, size, 3] in [0, 1] to a dictionary with ``probabilities``.
         size: of the image.
     """
     import tensorflow as tf
 
-    answer = tf.function(lambda images: model(images, training=False)["probabilities"])
+    answer = tf.function(lambda images: model(images)["probabilities"])
     image = tf.constant(np.random.default_rng(0).random((1, size, size, 3), np.float32))
     times = [_milliseconds(lambda: answer(image).numpy()) for _ in range(WARM_UP + CALLS)]
     p50, p95 = np.percentile(times[WARM_UP:], (50, 95))

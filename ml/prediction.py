@@ -37,7 +37,7 @@ def assemble(context: Context, contender: Contender) -> Callable[..., Any]:
     """The whole model, as it is timed and exported.
 
     Returns:
-        A trackable callable from float32 [N, size, size, 3] in [0, 1], and ``training``, to ``probabilities`` and
+        A trackable callable from float32 [N, size, size, 3] in [0, 1] to ``probabilities`` and
         ``attention``.
     """
     from ml.export import assemble_ensemble, assemble_model

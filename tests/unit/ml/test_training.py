@@ -154,7 +154,7 @@ def test_head_trained_in_bfloat16_computes_in_float32(train, reader):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_head_without_attention_learns_and_looks_everywhere_alike(reader, precision):
-    settings = SETTINGS.model_copy(update={"precision": precision})
+    settings = SETTINGS.model_copy(update={"precision": precision, "epochs": 20, "patience": 20})
     test = labelled(range(50, 60))
 
     trained = train_head(reader, labelled(range(40)), labelled(range(40, 50)), 2, settings, attention=False)

@@ -52,7 +52,18 @@ def champion(context, registry, head):
     for variant in ("xception", "vgg16"):
         tracked = registry.start_run("old", variant, {})
         trained = Candidate(
-            "old", variant, "000001", ("a", "b"), "f1", (2, 2, 6), "0", "float32", sections, 1, 1.0, tracked
+            run_id="old",
+            variant=variant,
+            snapshot_id="000001",
+            classes=("a", "b"),
+            fingerprint="f1",
+            feature_shape=(2, 2, 6),
+            weights_digest="0",
+            precision="float32",
+            settings=sections,
+            best_epoch=1,
+            seconds=1.0,
+            mlflow_run_id=tracked,
         )
         store_candidate(context.store, trained, head)
     registry.promote(registry.register(dataclasses.replace(trained, variant="xception"), "uri"), "better")
