@@ -9,6 +9,7 @@ measures them and the champion on the frozen test split, and promotes the winner
 | `split` | lays down what the run trains on; an image's split was decided when it arrived |
 | `list_missing` | which feature maps are not cached yet, cut into parts; none when nothing is new |
 | `extract` | one for each part: every image once through the backbones that have not seen it |
+| `tune` | one for each variant, when asked for: a search over the head's hyper-parameters |
 | `train` | one for each variant: an attention head on the cached feature maps |
 | `evaluate` | every candidate and the champion on the same test images; the winner is chosen on validation images |
 | `gate` | the configured rules, each with its numbers |
@@ -52,6 +53,15 @@ from plugins.step_context import open_context
             title="Snapshot",
             description="Train on this snapshot; empty means the newest published one.",
         ),
+        "trials": Param(
+            0,
+            type="integer",
+            minimum=0,
+            maximum=243,
+            title="Trials",
+            description="Hyper-parameters to try for each head before it is trained, the configured ones among them; "
+            "0 or 1 trains with these. Nine trials cost twice the training.",
+        ),
     },
 )
 def retrain() -> None:
@@ -84,6 +94,23 @@ def retrain() -> None:
         queue="gpu",
         pool="gpu",
         # With everything cached there is no part to extract, and `extract` is skipped.
+        trigger_rule="none_failed",
+        map_index_template="{{ task.op_kwargs['variant'] }}",
+        doc_md="Search for the head's hyper-parameters; skipped unless the run asks for trials.",
+    )
+    def tune(retrain_id: str, variant: str) -> dict[str, Any]:
+        from ml.steps import tune
+
+        trials = get_current_context()["params"]["trials"]
+        if trials < 2:
+            raise AirflowSkipException("The run asks for no trials.")
+        with open_context(accelerator=True) as context:
+            return dict(tune.run(context, retrain_id, variant, trials)["changes"])
+
+    @task(
+        queue="gpu",
+        pool="gpu",
+        # `tune` is skipped unless it was asked for.
         trigger_rule="none_failed",
         map_index_template="{{ task.op_kwargs['variant'] }}",
         doc_md="Train the attention head.",
@@ -134,9 +161,10 @@ def retrain() -> None:
     decision: Any = gate(retrain_id)
     variants: Any = split(retrain_id)
     parts: Any = list_missing(retrain_id)
+    tuned: Any = tune.partial(retrain_id=retrain_id).expand(variant=variants)
     trained: Any = train.partial(retrain_id=retrain_id).expand(variant=variants)
     variants >> parts
-    extract.partial(retrain_id=retrain_id).expand(part=parts) >> trained >> evaluate(retrain_id) >> decision
+    extract.partial(retrain_id=retrain_id).expand(part=parts) >> tuned >> trained >> evaluate(retrain_id) >> decision
     version: Any = promote(retrain_id, decision["promoted"], decision["reason"])
     report(retrain_id, version)
 

@@ -6,7 +6,7 @@ import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
@@ -17,7 +17,8 @@ from rich.table import Table
 
 from ml.config import Settings, load_settings
 from ml.forget_command import forget
-from ml.terminal import leaderboard_table, run_app
+from ml.quarantine_commands import quarantine
+from ml.terminal import leaderboard_table, print_values, run_app, trials_table
 
 if TYPE_CHECKING:
     from ml.context import Context
@@ -30,7 +31,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keeps an image classifier in production: ingest, validate, retrain, gate, promote, serve.",
 )
-quarantine = typer.Typer(no_args_is_help=True, help="Look into quarantine, and release from it.")
 app.add_typer(quarantine, name="quarantine")
 app.command()(forget)
 console = Console()
@@ -94,68 +94,7 @@ def ingest() -> None:
         validate.run(context, arrivals["snapshot_id"])
         arrivals |= publish_snapshot.run(context, arrivals["snapshot_id"])
     clear_landing.run(context)
-    _print("Snapshot", arrivals)
-
-
-@quarantine.command("list")
-def list_quarantine(
-    reason: Annotated[str | None, typer.Option(help="Only what is refused for this reason.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Show so many objects at most.")] = 50,
-) -> None:
-    """List the objects that the newest snapshot refuses."""
-    from ml.quarantine import refused_objects
-
-    refused = refused_objects(_context().store, reason)
-    for name, count in refused["reason"].value_counts().items():
-        console.print(f"{count} {name}", highlight=False)
-    if refused.empty:
-        console.print("Nothing is in quarantine.")
-        return
-    table = Table("key", "reason", "bytes", "SHA-256")
-    for row in refused.head(limit).itertuples():
-        table.add_row(escape(str(row.source_key)), str(row.reason), str(row.bytes), str(row.image_id)[:12])
-    console.print(table)
-    if len(refused) > limit:
-        console.print(f"and {len(refused) - limit} more: --limit, --reason")
-
-
-@quarantine.command("show")
-def show_quarantined(
-    name: Annotated[str, typer.Argument(help="A key, or the first digits of a SHA-256.")],
-) -> None:
-    """Tell why an object was refused, and where its bytes are."""
-    from ml.quarantine import find_refused, refused_objects, show_refused
-
-    store = _context().store
-    for row in find_refused(refused_objects(store), name).to_dict("records"):
-        _print("Quarantined object", show_refused(store, row)._asdict())
-
-
-@quarantine.command()
-def release(
-    note: Annotated[str, typer.Option(help="Why; kept in the record of the release.")],
-    names: Annotated[list[str] | None, typer.Argument(help="Keys, or first digits of SHA-256s.")] = None,
-    reason: Annotated[str | None, typer.Option(help="All objects that are refused for this reason.")] = None,
-    label: Annotated[str | None, typer.Option(help="Their label from now on.")] = None,
-) -> None:
-    """Have the next ingest look at refused objects again, after a fix of the settings or with the right label."""
-    import getpass
-
-    import pandas as pd
-
-    from ml.errors import ConfigError
-    from ml.labels import Labeller
-    from ml.quarantine import find_refused, refused_objects
-    from ml.releases import release_objects
-
-    if bool(names) == bool(reason):
-        raise ConfigError("What is to be released is not clear.", "Give either names or --reason.")
-    context = _context()
-    refused = refused_objects(context.store, reason)
-    rows = pd.concat([find_refused(refused, name) for name in names]).drop_duplicates() if names else refused
-    labeller = Labeller(context.settings)
-    release_id = release_objects(context.store, rows, labeller, label, note, getpass.getuser(), datetime.now(UTC))
-    console.print(f"{len(rows)} object(s) will be looked at again by the next ingest (release {release_id}).")
+    print_values(console, "Snapshot", arrivals)
 
 
 @app.command()
@@ -171,32 +110,48 @@ def validate(
     chosen = snapshot_id or latest_snapshot_id(context.store)
     if chosen is None:
         raise DataError("There is no published snapshot.", "Run `quartet ingest`.")
-    _print("Validation", step.run(context, chosen))
+    print_values(console, "Validation", step.run(context, chosen))
 
 
 @app.command()
 def retrain(
     variant: Annotated[list[str] | None, typer.Option(help="Train this one; repeat for more; all by default.")] = None,
     snapshot_id: Annotated[str | None, typer.Option(help="The newest published one by default.")] = None,
+    trials: Annotated[int, typer.Option(min=0, help="Hyper-parameters to try for each head before.")] = 0,
 ) -> None:
     """Train the variants, measure them, and promote the winner if the gate lets it."""
-    from ml.machine import claim_accelerator
-    from ml.steps import evaluate, extract, gate, list_missing, promote, report, split, train
+    from ml.steps import evaluate, gate, promote, report, train, tune
 
     context = _context()
-    run_id = f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    plan = split.run(context, run_id, snapshot_id, variant)
-    claim_accelerator()
-    for part in list_missing.run(context, run_id):
-        extract.run(context, run_id, part)
-    for name in plan["variants"]:
+    run_id, variants = _prepare_features(context, snapshot_id, variant)
+    for name in variants:
+        if trials > 1:
+            tune.run(context, run_id, name, trials)
         train.run(context, run_id, name)
     leaderboard = evaluate.run(context, run_id)
     decision = gate.run(context, run_id)
     version = promote.run(context, run_id)["version"] if decision["promoted"] else None
     page = report.run(context, run_id, datetime.now(UTC), version)
     console.print(leaderboard_table(leaderboard))
-    _print("Decision", {"promoted": decision["promoted"], "reason": decision["reason"], **page})
+    print_values(console, "Decision", {"promoted": decision["promoted"], "reason": decision["reason"], **page})
+
+
+@app.command()
+def tune(
+    variant: Annotated[list[str] | None, typer.Option(help="Only this one; repeat for more; all by default.")] = None,
+    trials: Annotated[int, typer.Option(min=2, help="Hyper-parameters to try, the configured ones among them.")] = 9,
+    snapshot_id: Annotated[str | None, typer.Option(help="The newest published one by default.")] = None,
+) -> None:
+    """Search for a head's hyper-parameters on cached feature maps; print them as settings. Nothing is promoted."""
+    from ml.steps import tune as step
+
+    context = _context()
+    run_id, variants = _prepare_features(context, snapshot_id, variant)
+    for name in variants:
+        found = step.run(context, run_id, name, trials)
+        console.print(trials_table(name, found["trials"]))
+        best = context.settings.train.model_dump(mode="json") | found["changes"]
+        typer.echo(yaml.safe_dump({"train": best}, sort_keys=False), nl=False)
 
 
 @app.command()
@@ -204,7 +159,7 @@ def promote(run_id: Annotated[str, typer.Argument(help="A run whose winner the g
     """Publish a cleared run's winner as the next version, and make it the champion."""
     from ml.steps import promote as step
 
-    _print("Promotion", step.run(_context(), run_id))
+    print_values(console, "Promotion", step.run(_context(), run_id))
 
 
 @app.command()
@@ -260,7 +215,8 @@ def status() -> None:
 
     context = _context()
     champion = Registry(context.settings).champion()
-    _print(
+    print_values(
+        console,
         "Status",
         {
             "store": context.store.url,
@@ -271,6 +227,21 @@ def status() -> None:
             "serving": _serving(context.settings),
         },
     )
+
+
+def _prepare_features(
+    context: Context, snapshot_id: str | None, variants: list[str] | None
+) -> tuple[str, tuple[str, ...]]:
+    """Begin a run and bring the cache up to date for it; returns its id and its variants."""
+    from ml.machine import claim_accelerator
+    from ml.steps import extract, list_missing, split
+
+    run_id = f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    plan = split.run(context, run_id, snapshot_id, variants)
+    claim_accelerator()
+    for part in list_missing.run(context, run_id):
+        extract.run(context, run_id, part)
+    return run_id, tuple(plan["variants"])
 
 
 def _context() -> Context:
@@ -289,10 +260,3 @@ def _serving(settings: Settings) -> str:
     except ServingError as error:
         return error.message
     return ", ".join(f"version {state.version} {state.state}" for state in states)
-
-
-def _print(title: str, values: dict[str, Any]) -> None:
-    table = Table(title=title, title_justify="left", show_header=False)
-    for name, value in values.items():
-        table.add_row(name, escape(str(value)))
-    console.print(table)

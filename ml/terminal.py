@@ -1,4 +1,4 @@
-"""What people see in a terminal: errors with their remedy, and the table of a run."""
+"""What people see in a terminal: errors with their remedy, and the tables of a run and a search."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rich.table import Table
 from ml.errors import QuartetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console
 
-__all__ = ["leaderboard_table", "run_app"]
+__all__ = ["leaderboard_table", "print_values", "run_app", "trials_table"]
 
 
 def run_app(app: Callable[[], object], errors: Console) -> None:
@@ -26,6 +26,26 @@ def run_app(app: Callable[[], object], errors: Console) -> None:
         if error.remedy:
             errors.print(f"[bold]Remedy:[/] {escape(error.remedy)}", soft_wrap=True, highlight=False)
         raise SystemExit(1) from error
+
+
+def print_values(console: Console, title: str, values: Mapping[str, Any]) -> None:
+    """A titled table of two columns."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    for name, value in values.items():
+        table.add_row(name, escape(str(value)))
+    console.print(table)
+
+
+def trials_table(variant: str, trials: Sequence[Mapping[str, Any]]) -> Table:
+    """The trials of a search, best first."""
+    table = Table(
+        "trial", "epochs", "validation macro F1", "changes", title=f"Trials of {variant}", title_justify="left"
+    )
+    for trial in trials:
+        changes = ", ".join(f"{name} {value}" for name, value in trial["changes"].items())
+        score = f"{trial['val_macro_f1']:.4f}"
+        table.add_row(str(trial["number"]), str(trial["epochs"]), score, changes or "as configured")
+    return table
 
 
 def leaderboard_table(evaluation: Mapping[str, Any]) -> Table:

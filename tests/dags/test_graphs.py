@@ -12,9 +12,10 @@ GRAPHS = {
         "clear_landing": set(),
     },
     "retrain": {
-        "split": {"list_missing", "train"},
+        "split": {"list_missing", "tune", "train"},
         "list_missing": {"extract"},
-        "extract": {"train"},
+        "extract": {"tune"},
+        "tune": {"train"},
         "train": {"evaluate"},
         "evaluate": {"gate"},
         "gate": {"promote"},
@@ -22,7 +23,7 @@ GRAPHS = {
         "report": set(),
     },
 }
-NEED_THE_ACCELERATOR = {"list_missing", "extract", "train", "evaluate", "promote"}
+NEED_THE_ACCELERATOR = {"list_missing", "extract", "tune", "train", "evaluate", "promote"}
 
 
 @pytest.mark.parametrize("dag_id", GRAPHS)
@@ -83,18 +84,19 @@ def test_report_is_written_for_a_rejected_run_too(load_dag):
 def test_heads_are_trained_when_there_was_nothing_to_extract(load_dag):
     dag = load_dag("retrain")
 
-    assert dag.get_task("train").trigger_rule == "none_failed"
-    assert {task.trigger_rule for task in dag.tasks if task.task_id not in {"train", "report"}} == {"all_success"}
+    tolerant = {task.task_id for task in dag.tasks if task.trigger_rule == "none_failed"}
+    assert tolerant == {"tune", "train", "report"}
+    assert {task.trigger_rule for task in dag.tasks if task.task_id not in tolerant} == {"all_success"}
 
 
 def test_extraction_is_mapped_over_parts_and_training_over_variants(load_dag):
     dag = load_dag("retrain")
 
     mapped = {task.task_id: set(task.op_kwargs_expand_input.value) for task in dag.tasks if task.is_mapped}
-    assert mapped == {"extract": {"part"}, "train": {"variant"}}
+    assert mapped == {"extract": {"part"}, "tune": {"variant"}, "train": {"variant"}}
 
 
-def test_form_for_a_manual_run_asks_for_variants_and_snapshot(load_dag):
+def test_form_for_a_manual_run_asks_for_variants_snapshot_and_trials(load_dag):
     params = load_dag("retrain").params
 
-    assert {name: params[name] for name in params} == {"variants": [], "snapshot_id": None}
+    assert {name: params[name] for name in params} == {"variants": [], "snapshot_id": None, "trials": 0}

@@ -77,6 +77,7 @@ def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
     run, trained = run_dag("retrain")
 
     assert ingested == STATES
+    assert (trained.pop("tune[0]"), trained.pop("tune[1]")) == ("skipped", "skipped")
     assert trained == dict.fromkeys(
         (
             "split",
@@ -116,6 +117,21 @@ def test_second_retrain_extracts_nothing_and_a_rejected_one_still_gets_its_repor
     assert len([info.key for info in context.store.list("runs/") if info.key.endswith("report.html")]) == 2
     assert first.run_id != second.run_id
     assert (repeated["extract"], repeated["train[0]"]) == ("skipped", "success")
+
+
+def test_a_run_may_search_for_hyper_parameters(set_up, run_dag, tmp_path):
+    context = set_up({"min_macro_f1": 1.0})
+    upload_phantoms(context, tmp_path / "images")
+    run_dag("ingest_images")
+
+    _, states = run_dag("retrain", conf={"variants": ["narrow"], "trials": 3})
+
+    assert (states["tune[0]"], states["train[0]"]) == ("success", "success")
+    (found,) = (info.key for info in context.store.list("runs/") if info.key.endswith("narrow/tuning.json"))
+    search = json.loads(context.store.get(found))
+    record = json.loads(context.store.get(found.replace("tuning.json", "candidate.json")))
+    assert len(search["trials"]) == 3
+    assert search["changes"].items() <= record["settings"]["train"].items()
 
 
 def test_nothing_new_ends_the_run_without_a_snapshot(set_up, run_dag, tmp_path):

@@ -127,6 +127,15 @@ def test_retrain_prints_its_candidates_and_the_decision(retrained):
     assert cell(retrained, "version") == "1"
 
 
+def test_tune_prints_its_trials_and_settings_to_take_over(quartet, retrained):
+    result = quartet("tune", "--trials", "2")
+
+    assert result.returncode == 0, result.stderr
+    assert "Trials of narrow" in result.stdout
+    settings = yaml.safe_load(result.stdout[result.stdout.index("train:") :])
+    assert settings["train"]["epochs"] == 2
+
+
 def test_promoting_a_run_again_is_the_same_promotion(quartet, retrained):
     result = quartet("promote", cell(retrained, "run_id"))
 

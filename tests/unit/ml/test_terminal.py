@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from ml.errors import DataError
-from ml.terminal import leaderboard_table, run_app
+from ml.terminal import leaderboard_table, run_app, trials_table
 
 ROWS = [
     {
@@ -89,3 +89,16 @@ def test_champion_stands_below_the_candidates(console):
     console.print(leaderboard_table({"leaderboard": ROWS[:1], "chosen": "vgg16", "champion": champion}))
 
     assert "xception (version 3, in production)" in console.file.getvalue().splitlines()[-2]
+
+
+def test_trials_are_listed_with_what_they_change(console):
+    trials = [
+        {"number": 2, "epochs": 6, "val_macro_f1": 0.91, "changes": {"units": 128, "dropout": 0.2}},
+        {"number": 0, "epochs": 2, "val_macro_f1": 0.9, "changes": {}},
+    ]
+
+    console.print(trials_table("vgg16", trials))
+
+    text = console.file.getvalue()
+    assert "Trials of vgg16" in text
+    assert text.index("units 128, dropout 0.2") < text.index("as configured")
