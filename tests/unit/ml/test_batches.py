@@ -1,7 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from ml.batches import Batches, LabelledImages, channel_statistics
+from ml.augment import view_id
+from ml.batches import Batches, LabelledImages, channel_statistics, training_images, validation_images
+from ml.config import AugmentSettings
 from ml.features import FeatureReader, write_shard
 
 SHAPE = (2, 2, 6)
@@ -78,3 +81,40 @@ def test_a_small_spread_about_a_large_mean_is_not_lost(cached):
     _, variance = channel_statistics(cached(maps), [f"id{index}" for index in range(30)], batch_size=7)
 
     np.testing.assert_allclose(variance, maps.var(axis=(0, 1, 2)), rtol=1e-4)
+
+
+def test_each_epoch_shows_an_image_in_one_of_its_views(reader):
+    """Views of an image are those of the images ten and twenty places on, so that each map tells which it is."""
+    ids = [f"id{index}" for index in range(10)]
+    views = [[f"id{index + 10 * number}" for index in range(10)] for number in (1, 2)]
+    images = LabelledImages(ids, np.arange(10), views)
+    batches = Batches(reader, images, 4, shuffle_seed=0)
+    choices = [reader.take(one) for one in (ids, *views)]
+    shown = set()
+    for epoch in range(8):
+        batches.shuffle(epoch)
+        maps, labels = (np.concatenate(parts) for parts in zip(*(batches[index] for index in range(3)), strict=True))
+        assert sorted(labels) == list(range(10))
+        for one, label in zip(maps, labels, strict=True):
+            shown |= {(label, view) for view in range(3) if np.array_equal(one, choices[view][label])}
+
+    assert len(shown) > 25
+
+
+def test_training_images_are_repeated_and_have_their_views():
+    samples = pd.DataFrame(
+        {
+            "image_id": ["a", "b", "c"],
+            "split": ["train", "train", "validation"],
+            "label": [0, 1, 1],
+            "repeats": [1, 2, 1],
+        }
+    )
+    augment = AugmentSettings(views=1)
+
+    training = training_images(samples, augment)
+
+    assert (list(training.image_ids), training.labels.tolist()) == (["a", "b", "b"], [0, 1, 1])
+    assert [list(view) for view in training.views] == [[view_id(one, 1, augment) for one in ("a", "b", "b")]]
+    assert list(validation_images(samples).image_ids) == ["c"]
+    assert training_images(samples, AugmentSettings()).views == []
