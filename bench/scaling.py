@@ -73,9 +73,17 @@ def _store_run(context: Context, count: int) -> None:
             "split": [splits[number // FILES % 10 if count >= 10 * FILES else number % 10] for number in numbers],
             "label": [CLASSES.index(label_of(number % FILES)) for number in numbers],
             "repeats": 1,
+            "group": "",
         }
     )
-    plan = {"run_id": "scaling", "snapshot_id": "drawn", "classes": list(CLASSES), "variants": [VARIANT], "images": {}}
+    plan = {
+        "run_id": "scaling",
+        "snapshot_id": "drawn",
+        "classes": list(CLASSES),
+        "variants": [VARIANT],
+        "images": {},
+        "ablation": False,
+    }
     store_plan(context.store, plan, samples)
 
 
