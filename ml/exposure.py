@@ -105,7 +105,9 @@ def find_exposures(context: Context, image_ids: AbstractSet[str]) -> Iterator[tu
         for key in candidates:
             published = published or _Published(context)
             candidate = read_json(store, key)
-            run_id, variant, tracked = (candidate[name] for name in ("run_id", "variant", "mlflow_run_id"))
+            run_id, tracked = candidate["run_id"], candidate["mlflow_run_id"]
+            # Its folder is its name: an ensemble is of no variant, and an ablation has the variant of another head.
+            variant = key.split("/")[-2]
             version, champion = published.of(run_id, variant)
             shown = _shown(store, key.removesuffix("candidate.json") + "predictions.parquet")
             for image_id, split in seen.items():

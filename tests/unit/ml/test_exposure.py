@@ -77,7 +77,7 @@ def trained(store, images, registry):
         )
         store.put(f"runs/first-run/{variant}/predictions.parquet", predictions)
     store.put("runs/first-run/report.html", b"a page")
-    narrow = SimpleNamespace(**read_json(store, "runs/first-run/narrow/candidate.json"))
+    narrow = SimpleNamespace(name="narrow", **read_json(store, "runs/first-run/narrow/candidate.json"))
     registry.promote(registry.register(narrow, "uri"), "better")
     return ids
 
@@ -121,6 +121,15 @@ def test_each_model_says_as_what_it_saw_an_image(context, trained, number, split
         ("narrow", split, 1, True, shown[0]),
         ("wide", split, None, False, shown[1]),
     ]
+
+
+def test_ensembles_and_ablations_are_named_as_they_are_published(store, context, images, trained):
+    ensemble = {"run_id": "first:run", "members": [], "mlflow_run_id": "none"}
+    ablation = {"run_id": "first:run", "variant": "narrow", "attention": False, "mlflow_run_id": "none"}
+    store.put("runs/first-run/ensemble/candidate.json", dump_json(ensemble))
+    store.put("runs/first-run/narrow-no-attention/candidate.json", dump_json(ablation))
+
+    assert [name for name, *_ in saw(context, trained[0])] == ["ensemble", "narrow-no-attention", "narrow", "wide"]
 
 
 def test_a_promotion_that_the_registry_lost_is_known_by_its_record(context, store, trained):
