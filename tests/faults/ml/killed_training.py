@@ -23,6 +23,8 @@ import pandas as pd
 
 from ml.config import Settings
 from ml.context import Context
+from ml.extraction import FeatureMaps
+from ml.feature_plan import store_maps
 from ml.features import write_shard
 from ml.layout import features_prefix, run_key
 from ml.plan import store_plan
@@ -34,7 +36,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from mlflow.tracking import MlflowClient
 
-FEATURES = {"run_id": "run", "variant": "drawn", "fingerprint": "0", "weights_digest": "1", "seconds": 0.0}
 EPOCHS, IMAGES, SHAPE = 30, 400, (3, 3, 32)
 
 
@@ -67,8 +68,16 @@ def prepare(context: Context) -> None:
     write_shard(context.store, features_prefix("drawn", "0"), ids, maps.astype(np.float16))
     split = np.where(np.arange(IMAGES) < 0.7 * IMAGES, "train", "validation")
     samples = pd.DataFrame({"image_id": ids, "uri": ids, "split": split, "label": labels, "repeats": 1})
-    plan = {"run_id": "run", "snapshot_id": "000001", "classes": ["a", "b", "c"], "variants": ["drawn"], "images": {}}
+    plan = {
+        "run_id": "run",
+        "snapshot_id": "000001",
+        "classes": ["a", "b", "c"],
+        "variants": ["drawn"],
+        "images": {},
+        "ablation": False,
+    }
     store_plan(context.store, plan, samples)
+    store_maps(context.store, "run", [FeatureMaps("drawn", "0", "1", "float32")])
 
 
 class Reaper(logging.Handler):
@@ -103,14 +112,14 @@ def forked(action) -> tuple[int, str]:
 
 
 def killed_training(folder: Path, precision: str, epoch: int, seconds: float) -> None:
-    log = logging.getLogger("ml.steps.train")
+    log = logging.getLogger("ml.registry")
     log.setLevel(logging.INFO)
     log.addHandler(Reaper(epoch, seconds))
-    train.run(context_of(folder, precision), FEATURES | {"precision": precision})
+    train.run(context_of(folder, precision), "run", "drawn")
 
 
 def training(folder: Path, precision: str) -> dict[str, object]:
-    return train.run(context_of(folder, precision), FEATURES | {"precision": precision})
+    return train.run(context_of(folder, precision), "run", "drawn")
 
 
 def left_by(folder: Path, precision: str, answer: str) -> dict[str, object]:

@@ -36,4 +36,5 @@ def test_killed_five_times_it_leaves_the_weights_history_and_figures_of_an_undis
 def test_nothing_is_left_of_its_checkpoints(report, precision):
     names = {key.rsplit("/", 1)[-1] for key in report[precision]["keys"]}
 
-    assert names == {"candidate.json", "head.weights.h5", "history.parquet", "plan.json", "samples.parquet"}
+    trained = {"candidate.json", "head.weights.h5", "history.parquet"}
+    assert names == {"plan.json", "samples.parquet", "features.json"} | trained
