@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,12 +11,12 @@ import keras
 import numpy as np
 
 from ml.errors import ConfigError, WeightsError
+from ml.initialisation import randomise
 from ml.precision import policy_of
-from ml.storage import open_store
+from ml.weights import WeightsFile, load_published
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from ml.config import Settings, StoreSettings, VariantSettings, WeightsSettings
 
@@ -26,6 +24,9 @@ __all__ = ["BACKBONES", "Backbone", "build_backbone", "weights_digest"]
 
 #: Mean of ImageNet in BGR, 0-255, which the VGG weights were trained around (Simonyan & Zisserman, 2014).
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+#: MobileNet's widths that ImageNet weights are published for, as their files' names write them, and input sizes.
+PUBLISHED_WIDTHS = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
+PUBLISHED_SIZES = (128, 160, 192, 224)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def build_backbone(settings: Settings, variant: str, precision: str = "float32")
 
     Raises:
         ConfigError: the variant or its backbone is unknown, or an option does not exist there.
-        WeightsError: the weights cannot be had or have another digest than the published one.
+        WeightsError: the weights cannot be had, or have another digest than the published or pinned one.
     """
     spec = settings.variant(variant)
     backbone = _backbone(spec)
@@ -151,96 +152,35 @@ def _load(
     weights: WeightsSettings,
     store: StoreSettings,
 ) -> keras.Model:
-    application = getattr(keras.applications, backbone.application)
     arguments = {"include_top": False, "input_shape": shape, **options}
     if weights.source == "random":
-        network = application(weights=None, **arguments)
-        _randomise(network, weights.seed)
+        network = getattr(keras.applications, backbone.application)(weights=None, **arguments)
+        randomise(network, weights.seed)
         return network
-    mirrored = _from_mirror(backbone, options, shape[0], weights, store)
-    if mirrored is not None:
-        return _load_file(application, arguments, mirrored)
-    return _download(application, arguments, weights)
-
-
-def _load_file(application: Callable[..., Any], arguments: dict[str, Any], path: Path) -> keras.Model:
-    try:
-        return application(weights=str(path), **arguments)
-    except (OSError, KeyError, ValueError) as error:
-        raise WeightsError(
-            f"{path} does not hold Keras's weights for {application.__name__} with {arguments}: {error}",
-            "Put the file that Keras publishes into the mirror, unchanged.",
-        ) from error
-
-
-def _randomise(network: keras.Model, seed: int) -> None:
-    """Draw every kernel from He's normal distribution (He et al., 2015) and leave normalisations at identity.
-
-    Keras's own initialisation lets activations vanish over VGG's thirteen and more layers, and counts a
-    depthwise kernel's fan-in over all channels although each output sees one; with variance kept from layer to
-    layer, similar images keep similar features, which is all that a head on random features can live on
-    (random features: Rahimi & Recht, 2007; depth and similarity: Schoenholz et al., 2017).
-    """
-    generator = np.random.default_rng(seed)
-    for layer in network.layers:
-        kernels = [weight for weight in layer.weights if "kernel" in weight.name]
-        for kernel in kernels:
-            depthwise = "depthwise" in kernel.path or isinstance(layer, keras.layers.DepthwiseConv2D)
-            fan_in = math.prod(kernel.shape[:2]) * (1 if depthwise else kernel.shape[2])
-            # A separable convolution has no ReLU between its two kernels, so its depthwise one keeps variance with 1.
-            gain = 1.0 if isinstance(layer, keras.layers.SeparableConv2D) and depthwise else 2.0
-            kernel.assign(generator.normal(0.0, math.sqrt(gain / fan_in), kernel.shape))
-
-
-def _from_mirror(
-    backbone: Backbone, options: dict[str, Any], size: int, weights: WeightsSettings, store: StoreSettings
-) -> Path | None:
-    if weights.mirror is None:
-        return None
-    name = _file_name(backbone, options, size)
-    mirror = open_store(store.model_copy(update={"url": weights.mirror}))
-    if mirror.head(name) is None:
-        if weights.download:
-            return None
-        raise WeightsError(
-            f"There is no {name} in the weights mirror {weights.mirror}.",
-            "Put Keras's file there, or set `weights.download: true`.",
-        )
-    path = mirror.materialize(name, store.cache_dir / "weights")
-    _check_md5(path, backbone.weights_md5)
-    return path
+    _check_pins(weights)
+    file = WeightsFile(backbone.application, _file_name(backbone, options, shape[0]), backbone.weights_md5)
+    return load_published(file, arguments, weights, store)
 
 
 def _file_name(backbone: Backbone, options: dict[str, Any], size: int) -> str:
-    alpha = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}.get(options.get("alpha") or 1.0)
-    trained_size = size if size in (128, 160, 192, 224) else 224
-    if "{alpha}" in backbone.weights_file and alpha is None:
-        raise WeightsError(
-            f"There are no ImageNet weights for alpha {options['alpha']}.", "Published: 1.0, 0.75, 0.5 and 0.25."
+    width = options.get("alpha") or 1.0
+    if "{alpha}" in backbone.weights_file and width not in PUBLISHED_WIDTHS:
+        raise WeightsError(f"There are no ImageNet weights for alpha {width}.", "Published: 1.0, 0.75, 0.5 and 0.25.")
+    trained_size = size if size in PUBLISHED_SIZES else 224
+    return backbone.weights_file.format(alpha=PUBLISHED_WIDTHS.get(width), size=trained_size)
+
+
+def _check_pins(weights: WeightsSettings) -> None:
+    """A pin under a name that is never looked for would guard nothing."""
+    known = {
+        backbone.weights_file.format(alpha=alpha, size=size)
+        for backbone in BACKBONES.values()
+        for alpha in PUBLISHED_WIDTHS.values()
+        for size in PUBLISHED_SIZES
+    }
+    unknown = sorted(set(weights.sha256) - known)
+    if unknown:
+        raise ConfigError(
+            f"`weights.sha256` names {', '.join(unknown)}, which Keras does not publish.",
+            f"Known: {', '.join(sorted(known))}.",
         )
-    return backbone.weights_file.format(alpha=alpha, size=trained_size)
-
-
-def _check_md5(path: Path, expected: str | None) -> None:
-    if expected is None:
-        return
-    found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    if found != expected:
-        raise WeightsError(
-            f"{path} has MD5 {found}, Keras publishes {expected}.", "Fetch the file again and put it into the mirror."
-        )
-
-
-def _download(application: Callable[..., Any], arguments: dict[str, Any], weights: WeightsSettings) -> keras.Model:
-    before = socket.getdefaulttimeout()
-    # Keras's downloader takes no time-out of its own.
-    socket.setdefaulttimeout(weights.timeout_seconds)
-    try:
-        return application(weights="imagenet", **arguments)
-    except Exception as error:
-        raise WeightsError(
-            f"ImageNet weights for {application.__name__} cannot be downloaded: {error}",
-            "Set `weights.mirror` to a folder or prefix that holds Keras's files, or `weights: random` to try things.",
-        ) from error
-    finally:
-        socket.setdefaulttimeout(before)

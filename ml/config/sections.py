@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
@@ -155,6 +156,9 @@ class WeightsSettings(_Section):
     mirror: str | None = Field(None, description="folder or s3://bucket/prefix that holds Keras's own files")
     download: bool = Field(True, description="try Keras's download when the mirror has no file")
     timeout_seconds: float = Field(30, gt=0, description="for a download's connection and each read")
+    sha256: dict[str, Sha256] = Field(
+        default_factory=dict, description="SHA-256 by the name of Keras's file; what is used must have it"
+    )
     seed: int = Field(1, description="of random weights")
 
 
