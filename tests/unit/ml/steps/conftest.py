@@ -138,10 +138,18 @@ def voting_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     from ml.steps import ingest, publish_snapshot
 
     settings = tiny_settings(tmp_path_factory.mktemp("voting"))
+    by_heart = {
+        "epochs": 6,
+        "schedule": "constant",
+        "warmup_epochs": 0,
+        "noise": 0,
+        "dropout": 0,
+        "precision": "float32",
+    }
     changes = {
         "candidates": CandidateSettings(ablation=True, ensemble=True),
         "variants": settings.variants | {"wide": VariantSettings(backbone="mobilenet", alpha=0.35)},
-        "train": settings.train.model_copy(update={"epochs": 6, "precision": "float32"}),
+        "train": settings.train.model_copy(update=by_heart),
         "gate": GateSettings(),
     }
     settings = settings.model_copy(update=changes)
