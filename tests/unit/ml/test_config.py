@@ -103,7 +103,7 @@ def test_other_variables_are_left_alone(load):
         ({"modelname": "m"}, "modelname", "alerts, artifact_uri, augment, candidates, classes"),
         ({"train": {"epoch": 3}}, "train.epoch", "batch_size, checkpoint_seconds, dropout, epochs"),
         ({"variants": {"slim": {"backbone": "vgg16", "width": 1}}}, "variants.slim.width", "alpha, backbone."),
-        ({"weights": {"origin": "random"}}, "weights.origin", "download, mirror, seed, source"),
+        ({"weights": {"origin": "random"}}, "weights.origin", "download, mirror, seed, sha256, source"),
     ],
     ids=["top", "section", "variant", "weights"],
 )
