@@ -25,6 +25,6 @@ def test_the_models_the_overlays_and_the_warm_up_request_of_a_real_run_are_found
         ("models/tiny/1/assets.extra/tf_serving_warmup_requests",),
         *[()] * (len(test_images) - 1),
     ]
-    shown = {key for plan in plans for key in plan.pages if key.startswith("runs/")}
+    shown = {key for plan in plans for key in plan.pages if key.startswith("runs/first/")}
     assert shown == {"runs/first/report.html", "runs/first/narrow/attention.png", "runs/first/wide/attention.png"}
     assert all(len(plan.shards) == 2 for plan in plans)
