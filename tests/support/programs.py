@@ -17,7 +17,7 @@ def run_program(path: Path, *arguments: object) -> str:
     process = subprocess.run(
         [sys.executable, path, *map(str, arguments)],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests/support'}"},
         capture_output=True,
         text=True,
         check=False,

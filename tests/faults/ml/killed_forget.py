@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from killed_ingest import Reaper, context_of, copy_of, forked, state
+from killed_ingest import Reaper, context_of, copy_of, state
 
+from forking import forked
 from ml.features import write_shard
 from ml.forget import forget, plan_forgetting
 from ml.plan import store_plan

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from forking import forked
 from ml.config import Settings
 from ml.context import Context
 from ml.snapshots import latest_snapshot_id
@@ -61,25 +62,6 @@ class Reaper:
             return call(*arguments, **options)
 
         return counted
-
-
-def forked(action) -> tuple[int, str]:
-    """Run in a process of its own; returns its signal (0 for none) and what it wrote down."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        try:
-            answer = str(action() or "")
-        except BaseException as error:  # noqa: BLE001 - the parent must see it, whatever it is
-            answer = f"failed: {error!r}"
-        os.write(writing, answer.encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        answer = pipe.read()
-    _, status = os.waitpid(child, 0)
-    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, answer
 
 
 def copy_of(source: Path, target: Path) -> Path:

@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from forking import forked
 from ml.config import Settings
 from ml.context import Context
 from ml.extraction import FeatureMaps
@@ -92,25 +93,6 @@ class Reaper(logging.Handler):
             threading.Timer(self._seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
 
-def forked(action) -> tuple[int, str]:
-    """Run in a process of its own; returns its signal (0 for none) and what it answered."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        try:
-            answer = json.dumps(action())
-        except BaseException as error:  # noqa: BLE001 - the parent must see it, whatever it is
-            answer = f"failed: {error!r}"
-        os.write(writing, answer.encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        answer = pipe.read()
-    _, status = os.waitpid(child, 0)
-    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, answer
-
-
 def killed_training(folder: Path, precision: str, epoch: int, seconds: float) -> None:
     log = logging.getLogger("ml.registry")
     log.setLevel(logging.INFO)
@@ -118,8 +100,8 @@ def killed_training(folder: Path, precision: str, epoch: int, seconds: float) ->
     train.run(context_of(folder, precision), "run", "drawn")
 
 
-def training(folder: Path, precision: str) -> dict[str, object]:
-    return train.run(context_of(folder, precision), "run", "drawn")
+def training(folder: Path, precision: str) -> str:
+    return json.dumps(train.run(context_of(folder, precision), "run", "drawn"))
 
 
 def left_by(folder: Path, precision: str, answer: str) -> dict[str, object]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -57,6 +58,19 @@ def store(settings: Settings) -> Store:
 @pytest.fixture
 def context(settings: Settings, store: Store) -> Context:
     return Context(settings, store)
+
+
+@pytest.fixture(scope="session")
+def tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty tracking database to copy: making one takes seconds."""
+    with warnings.catch_warnings():
+        # MLflow's own modules warn when they are imported.
+        warnings.simplefilter("ignore")
+        from mlflow.tracking import MlflowClient
+
+        path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+        MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
 
 
 @pytest.fixture

@@ -32,19 +32,9 @@ def parquet(**columns):
     return buffer.getvalue()
 
 
-@pytest.fixture(scope="module")
-def prepared_database(tmp_path_factory):
-    """An empty tracking database: making one takes seconds."""
-    from mlflow.tracking import MlflowClient
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def registry(settings, prepared_database, tmp_path):
-    (tmp_path / "mlflow.db").write_bytes(prepared_database.read_bytes())
+def registry(settings, tracking_database, tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(tracking_database.read_bytes())
     return Registry(settings)
 
 

@@ -12,19 +12,9 @@ from ml.registry import Champion, Registry
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 
-@pytest.fixture(scope="module")
-def prepared_database(tmp_path_factory):
-    """An empty tracking database: making one takes seconds."""
-    from mlflow.tracking import MlflowClient
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def settings(make_settings, prepared_database, tmp_path):
-    (tmp_path / "mlflow.db").write_bytes(prepared_database.read_bytes())
+def settings(make_settings, tracking_database, tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(tracking_database.read_bytes())
     return make_settings({"model_name": "tiny"})
 
 

@@ -19,19 +19,9 @@ SIZES = {"heads": 2, "key_dim": 4, "units": 8}
 WANTED = Wanted("new", "vgg16", ("a", "b"), "f1", (2, 2, 6))
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    """An empty tracking database: making one takes seconds."""
-    from mlflow.tracking import MlflowClient
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def context(make_settings, store, database, tmp_path):
-    (tmp_path / "mlflow.db").write_bytes(database.read_bytes())
+def context(make_settings, store, tracking_database, tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(tracking_database.read_bytes())
     return Context(make_settings({"train": SIZES | {"warm_start": True}}), store)
 
 
