@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2
+from tensorflow.core.protobuf import config_pb2, device_properties_pb2, meta_graph_pb2, rewriter_config_pb2
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tensorflow.python.grappler import tf_optimizer
+from tensorflow.python.grappler.cluster import Cluster
 from tensorflow.python.training.saver import export_meta_graph
 
 from ml.backbones import build_backbone
@@ -91,8 +92,13 @@ def _rewritten(function: Any, rewrites: tuple[str, ...]) -> Any:
     options.optimizers.extend(rewrites)
     if TO_BFLOAT16 in rewrites:
         options.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
+    # Described, not opened: a cluster of this machine's devices would take a GPU's memory for a session of its own.
+    processor = device_properties_pb2.NamedDevice(
+        name="/job:localhost/replica:0/task:0/device:CPU:0",
+        properties=device_properties_pb2.DeviceProperties(type="CPU"),
+    )
     try:
-        return tf_optimizer.OptimizeGraph(config, graph)
+        return tf_optimizer.OptimizeGraph(config, graph, verbose=False, cluster=Cluster(devices=[processor]))
     except tf.errors.UnimplementedError:  # a TensorFlow without oneDNN
         return definition
 
