@@ -61,7 +61,7 @@ def first(root, data, environ):
 def test_images_become_a_served_version(first, data):
     assert f"{data.good} images ({data.good} new), {len(data.duplicates)} duplicates" in first
     assert "started by the new snapshot" in first
-    assert re.search(r"\* (narrow|wide) +│ \d\.\d{4} +│ \d\.\d{4} +│ \d\.\d{4} +│ \d+\.\d +│ random", first)
+    assert re.search(r"\* (narrow|wide) +│ \d\.\d{4} +│ \d\.\d{4} +│ \d\.\d{4} +│ \d+\.\d +│ \d+\.\d +│ random", first)
     assert re.search(r"Gate: (narrow|wide) promoted\.", first)
     assert "Not pretrained" in first
 
@@ -86,7 +86,7 @@ def test_second_run_extracts_nothing_and_a_tie_keeps_the_champion(first, root, d
 
     assert second.returncode == 0, second.stdout + second.stderr
     assert "nothing new arrived, so no snapshot started it" in second.stdout
-    assert second.stdout.count(": 0 images extracted, 40 already cached") == 2
+    assert second.stdout.count(": 0 images to extract, 40 already cached") == 2
     assert re.search(r"Gate: (narrow|wide) not promoted\. Rejected: better than the champion", second.stdout)
     assert "Version 1 is served" in second.stdout
 
