@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["measure"]
 
-IMAGES, EPOCHS, WARM_EPOCHS = 4000, 20, 3
+IMAGES, EPOCHS, WARM_EPOCHS = 5000, 20, 3
 ARRIVALS = IMAGES // 20
 #: Of the recipe, whose time for an epoch is in proportion to its images.
 SAMPLE = 192
