@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +32,7 @@ def _costs(figures: Mapping[str, float], scaling: Sequence[Mapping[str, float]])
     images, epochs = int(figures["images"]), int(figures["epochs"])
     title = f"A retrain of four variants takes {figures['cold_total_seconds'] / 60:.0f} minutes, not "
     title += f"{figures['recipe_seconds'] / 3600:.1f} hours"
-    subtitle = f"{images:,} images at 224 x 224, {epochs} epochs, frozen backbones, two cores and no GPU"
+    subtitle = f"{images:,} images at 224 x 224, {epochs} epochs, frozen backbones, {os.cpu_count()} cores, no GPU"
     figure = style.new_figure(11, 4.2, title, subtitle)
     left, right = figure.subplots(1, 2)
     _against_epochs(left, figures, epochs)
@@ -52,7 +53,8 @@ def _against_epochs(axes: Axes, figures: Mapping[str, float], epochs: int) -> No
     for label, seconds, color, dashes in lines:
         axes.plot(numbers, seconds / 60, dashes, color=color, lw=2, label=label)
     warm = figures["warm_total_seconds"] / 60
-    axes.plot([3], [warm], "o", color=style.SPLIT_COLORS["test"], ms=8, label="Quartet, 5 % new, warm heads")
+    green, label = style.SPLIT_COLORS["test"], "Quartet, 5 % new, warm heads"
+    axes.plot([figures["warm_epochs"]], [warm], "o", color=green, ms=8, label=label)
     axes.set_yscale("log")
     axes.set_xlabel("epochs")
     axes.set_ylabel("minutes")

@@ -29,7 +29,7 @@ VARIANT, EPOCHS, FILES = "mobilenet", 3, 100
 
 
 def run(count: int, folder: Path) -> dict[str, float]:
-    """Seconds of extraction and of an epoch, and the process's peak of resident memory, GiB."""
+    """Seconds of extraction and of an epoch, and the process's peak of resident memory after each, GiB."""
     context = _context(folder)
     _store_run(context, count)
     started = time.perf_counter()

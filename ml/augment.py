@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ml.config import AugmentSettings
 
-__all__ = ["make_view", "view_id"]
+__all__ = ["make_view", "original", "view_id"]
 
 
 def view_id(image_id: str, number: int, settings: AugmentSettings) -> str:
@@ -31,6 +31,11 @@ def view_id(image_id: str, number: int, settings: AugmentSettings) -> str:
         return image_id
     decisive = json.dumps(settings.model_dump(exclude={"views"}), sort_keys=True)
     return f"{image_id}+{hashlib.sha256(decisive.encode()).hexdigest()[:8]}.{number}"
+
+
+def original(name: str) -> str:
+    """The image of a row of the cache, which may be of a view of it."""
+    return name.split("+", 1)[0]
 
 
 def make_view(pixels: np.ndarray, name: str, settings: AugmentSettings) -> np.ndarray:

@@ -172,11 +172,16 @@ def _batch_rates(function: Any, size: int, gpu: bool) -> dict[Batching, float]:
     # XLA on processors compiles for seconds what then runs ten times slower.
     choices = [Batching(count, xla=False) for count in (GPU_BATCHES if gpu else CPU_BATCHES)]
     choices += [Batching(count, xla=True) for count in GPU_BATCHES if gpu]
-    generator = np.random.default_rng(0)
-    return {
-        one: _rate(compiled(function, one.xla), generator.random((one.batch_size, size, size, 3), np.float32))
-        for one in choices
-    }
+    generator, rates = np.random.default_rng(0), {}
+    for one in choices:
+        images = generator.random((one.batch_size, size, size, 3), np.float32)
+        try:
+            rates[one] = _rate(compiled(function, one.xla), images)
+        except tf.errors.ResourceExhaustedError:
+            log.info("batches of %d do not fit into this machine's memory", one.batch_size)
+            if one == choices[0]:
+                raise
+    return rates
 
 
 def _rate(run: Run, images: np.ndarray) -> float:

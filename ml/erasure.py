@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml import layout
+from ml.augment import original
 from ml.errors import NotFoundError, StoreError
-from ml.exposure import WARMUP
 from ml.features import CORRUPT, digest_of, write_shard
 from ml.storage import read_json
-from ml.traces import original
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -92,8 +91,8 @@ def erase_warmup(context: Context, key: str) -> None:
 
     A version without any loads all the same; its first answers are slower.
     """
-    store, prefix = context.store, key.removesuffix(WARMUP)
-    local = context.settings.serving.model_dir / Path(*prefix.split("/")[1:3]) / WARMUP
+    store, prefix = context.store, key.removesuffix(layout.WARMUP)
+    local = context.settings.serving.model_dir / Path(*prefix.split("/")[1:3]) / layout.WARMUP
     try:
         local.unlink(missing_ok=True)
     except OSError as error:
@@ -104,6 +103,6 @@ def erase_warmup(context: Context, key: str) -> None:
         lines = []
     if lines:
         # The sums first: a version whose sums name a file that is missing would not be taken by any server.
-        left = [line for line in lines if not line.rstrip().endswith(WARMUP.encode())]
+        left = [line for line in lines if not line.rstrip().endswith(layout.WARMUP.encode())]
         store.put(f"{prefix}SHA256SUMS", b"".join(left))
     store.delete(key)

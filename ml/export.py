@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from ml import layout
 from ml.ensemble import common_grid, resize_matrix
 from ml.inference import build_frozen
 from ml.preprocessing import decode_batch
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from ml.config import Settings
 
 __all__ = ["assemble_ensemble", "assemble_model", "checksums", "export_model", "write_warmup"]
-
-WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 
 class Classifier(tf.Module):  # type: ignore[misc]
@@ -153,7 +152,7 @@ def write_warmup(folder: Path, model_name: str, image: bytes) -> None:
     request.model_spec.signature_name = "serving_default"
     request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto([image], dtype=tf.string))
     log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
-    path = folder / WARMUP_FILE
+    path = folder / layout.WARMUP
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         writer.write(log.SerializeToString())

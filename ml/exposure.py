@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from ml.context import Context
     from ml.storage import Store
 
-__all__ = ["WARMUP", "Exposure", "find_exposures", "find_warmups"]
+__all__ = ["Exposure", "find_exposures", "find_warmups"]
 
 #: Below a published version: the request that a model server sends itself, which holds a test image.
-WARMUP = "assets.extra/tf_serving_warmup_requests"
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def find_warmups(context: Context, exposures: Iterable[tuple[str, Exposure]]) ->
     """Pairs of an image id and the key of a published version's warm-up requests that hold the image's bytes."""
     for image_id, exposure in exposures:
         if exposure.version is not None and exposure.split == "test":
-            key = layout.model_prefix(context.settings.model_name, exposure.version) + WARMUP
+            key = layout.model_prefix(context.settings.model_name, exposure.version) + layout.WARMUP
             files = [context.store.get(info.key) for info in context.store.list(layout.image_key(image_id, ""))]
             with suppress(NotFoundError):
                 requests = context.store.get(key)

@@ -6,9 +6,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ml import layout
+from ml.augment import original
+from ml.errors import NotFoundError
 from ml.extraction import Extracted, FeatureMaps
 from ml.sources import ImageSource
 from ml.storage import dump_json, read_json
+from ml.tombstones import forgotten_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -70,15 +73,22 @@ def store_part(store: Store, run_id: str, part: str, variants: Sequence[str], im
 
 
 def load_part(store: Store, run_id: str, part: str) -> tuple[list[str], list[ImageSource]]:
-    """The variants and images of a part."""
+    """The variants and images of a part, without those that were forgotten since."""
     document = read_json(store, layout.part_key(run_id, part, "images.json"))
-    return list(document["variants"]), [ImageSource(**image) for image in document["images"]]
+    images, forgotten = [ImageSource(**image) for image in document["images"]], forgotten_ids(store)
+    return list(document["variants"]), [image for image in images if original(image.image_id) not in forgotten]
 
 
 def store_extracted(store: Store, run_id: str, part: str, extracted: Mapping[str, Extracted]) -> None:
-    """Write what became of a part."""
-    document = {variant: asdict(one) for variant, one in extracted.items()}
-    store.put(layout.part_key(run_id, part, "extracted.json"), dump_json(document))
+    """Write what became of a part, besides what an earlier try of it did."""
+    key = layout.part_key(run_id, part, "extracted.json")
+    try:
+        before = {variant: Extracted(**one) for variant, one in read_json(store, key).items()}
+    except NotFoundError:
+        before = {}
+    nothing = Extracted(0, 0.0)
+    total = {variant: before.get(variant, nothing) + one for variant, one in extracted.items()}
+    store.put(key, dump_json({variant: asdict(one) for variant, one in total.items()}))
 
 
 def extraction_seconds(store: Store, run_id: str, variant: str) -> float:

@@ -7,6 +7,7 @@ import json
 import logging
 import mmap
 import tempfile
+from collections import OrderedDict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,8 @@ READERS = 8
 CORRUPT = "corrupt/"
 #: Bytes of the cache that a reader may keep in memory beside the maps it hands out.
 RESIDENT_BYTES = 2**26
+#: Shards that a reader has open at once: each takes a file descriptor, of which a process has a thousand or so.
+OPEN_SHARDS = 256
 
 
 def features_fingerprint(settings: Settings, variant: str, weights: str, precision: str) -> str:
@@ -71,7 +74,8 @@ class FeatureReader:
         self._store, self._prefix, self._cache = store, prefix, cache
         self._places: dict[str, tuple[str, int]] = {}
         self._digests: dict[str, str] = {}
-        self._shards: dict[str, _Shard] = {}
+        self._shards: OrderedDict[str, _Shard] = OrderedDict()
+        self._sound: set[str] = set()
         self._shape: tuple[int, int, int] | None = None
         self._resident = 0
         keys = [info.key for info in store.list(prefix) if info.key.endswith(".json")]
@@ -84,9 +88,6 @@ class FeatureReader:
 
     def __contains__(self, image_id: object) -> bool:
         return image_id in self._places
-
-    def __len__(self) -> int:
-        return len(self._places)
 
     def shape(self) -> tuple[int, int, int]:
         """H, W and C of one feature map."""
@@ -120,7 +121,7 @@ class FeatureReader:
 
     def _is_sound(self, shard: str) -> bool:
         try:
-            self._open(shard)
+            self._checked(shard)
         except CorruptShardError as error:
             log.warning("%s", error)
             return False
@@ -135,20 +136,25 @@ class FeatureReader:
     def _open(self, shard: str) -> _Shard:
         if shard not in self._shards:
             self._shards[shard] = _Shard(self._checked(shard))
+            if len(self._shards) > OPEN_SHARDS:
+                self._shards.popitem(last=False)
+        self._shards.move_to_end(shard)
         return self._shards[shard]
 
     def _checked(self, shard: str) -> Path:
         """A local file with the shard's bytes; a copy that went bad is fetched again."""
-        for again in (True, False):
+        for _ in range(2):
             try:
                 path = self._store.materialize(shard, self._cache)
             except NotFoundError as error:
                 raise CorruptShardError(f"{self._store.uri(shard)} is gone, its index is there.", RETRY) from error
+            if shard in self._sound:
+                return path
             found = digest_of(path)
             if found == self._digests[shard]:
+                self._sound.add(shard)
                 return path
-            if again and path.absolute().is_relative_to(self._cache.absolute()):
-                path.unlink()
+            self._store.discard(shard, self._cache)
         raise CorruptShardError(
             f"{self._store.uri(shard)} has SHA-256 {found}, its index says {self._digests[shard]}.", RETRY
         )

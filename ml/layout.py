@@ -20,6 +20,7 @@ __all__ = [
     "RELEASES",
     "RUNS",
     "SNAPSHOTS",
+    "WARMUP",
     "ablation_name",
     "arrivals_key",
     "calibration_key",
@@ -51,6 +52,8 @@ FEATURES = "features/"
 RUNS = "runs/"
 PROMOTIONS = "promotions/"
 LATEST_SNAPSHOT = "snapshots/latest.json"
+#: Within a published version: what a model server runs before it serves it.
+WARMUP = "assets.extra/tf_serving_warmup_requests"
 #: The secret that turns patients and groups into pseudonyms.
 PSEUDONYM_KEY = "pseudonyms/key"
 #: Name of the ensemble among a run's candidates.

@@ -40,34 +40,46 @@ def claim_accelerator() -> str:
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return "CPU"
-    chosen = claim_one(range(len(gpus)), Path(tempfile.gettempdir()))
-    tf.config.set_visible_devices(gpus[chosen], "GPU")
-    tf.config.experimental.set_memory_growth(gpus[chosen], True)
-    log.info("computing on GPU %d of %d", chosen, len(gpus))
+    # A worker may be shown some of the machine's GPUs only, and numbers those from 0.
+    shown = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    names = shown if len(shown) == len(gpus) else [str(number) for number in range(len(gpus))]
+    chosen = claim_one(names, Path(tempfile.gettempdir()))
+    gpu = gpus[names.index(chosen)]
+    tf.config.set_visible_devices(gpu, "GPU")
+    tf.config.experimental.set_memory_growth(gpu, True)
+    log.info("computing on GPU %s, one of %d", chosen, len(gpus))
     return f"GPU:{chosen}"
 
 
-def claim_one(numbers: Sequence[int], folder: Path) -> int:
+def claim_one(names: Sequence[str], folder: Path) -> str:
     """Lock the first free one of some devices until this process ends; wait while there is none.
 
     Args:
-        numbers: of the devices.
+        names: of the devices.
         folder: for the lock files, the same for all processes of the machine.
     """
     waited = False
     while True:
-        for number in numbers:
-            descriptor = os.open(folder / f"quartet-gpu-{number}.lock", os.O_CREAT | os.O_RDWR, 0o666)
+        for name in names:
+            descriptor = _open(folder / f"quartet-gpu-{name}.lock")
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(descriptor)
                 continue
-            return number  # the descriptor stays open, and with it the lock
+            return name  # the descriptor stays open, and with it the lock
         if not waited:
-            log.info("all %d GPUs are taken; the pool `gpu` has more slots than that", len(numbers))
+            log.info("all %d GPUs are taken; the pool `gpu` has more slots than that", len(names))
             waited = True
         time.sleep(PATIENCE_SECONDS)
+
+
+def _open(path: Path) -> int:
+    """For a lock that may be of another user's: what is there already is only read."""
+    try:
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return os.open(path, os.O_CREAT | os.O_RDONLY, 0o644)
 
 
 @cache
@@ -75,7 +87,7 @@ def describe_machine() -> str:
     """What decides how fast this machine computes: its GPU, or its processor and the number of its cores."""
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
     return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"

@@ -13,10 +13,11 @@ from ml.tombstones import drop_forgotten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     from ml.storage import Store
 
-__all__ = ["load_plan", "load_samples", "store_plan"]
+__all__ = ["load_plan", "load_samples", "store_plan", "was_fitted_to"]
 
 
 def store_plan(store: Store, plan: Mapping[str, Any], samples: pd.DataFrame) -> None:
@@ -39,7 +40,16 @@ def load_plan(store: Store, run_id: str) -> dict[str, Any]:
     return dict(read_json(store, layout.run_key(run_id, "plan.json")))
 
 
+def was_fitted_to(store: Store, run_id: str, image_ids: AbstractSet[str]) -> bool:
+    """Whether a run trained on one of some images or chose by it, forgotten or not."""
+    samples = _read_samples(store, run_id)
+    return bool((samples["image_id"].isin(image_ids) & (samples["split"] != "test")).any())
+
+
 def load_samples(store: Store, run_id: str) -> pd.DataFrame:
     """A run's images, as :func:`store_plan` took them, without those that were forgotten since."""
-    samples = pd.read_parquet(io.BytesIO(store.get(layout.run_key(run_id, "samples.parquet"))))
-    return drop_forgotten(store, samples, f"run {run_id}")
+    return drop_forgotten(store, _read_samples(store, run_id), f"run {run_id}")
+
+
+def _read_samples(store: Store, run_id: str) -> pd.DataFrame:
+    return pd.read_parquet(io.BytesIO(store.get(layout.run_key(run_id, "samples.parquet"))))

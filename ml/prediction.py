@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ml.candidates import load_head
 from ml.ensemble import soft_vote
 from ml.errors import DataError
-from ml.extraction import ensure_features
+from ml.extraction import describe_maps, extract_maps, missing_images
 from ml.features import FeatureReader
 from ml.training import predict_head
 
@@ -57,13 +57,14 @@ def _ask(context: Context, candidate: Candidate, images: Sequence[ImageSource]) 
     reader = _reader(context, candidate)
     if any(image.image_id not in reader for image in images):
         restored = candidate.restore_settings(context.settings)
-        maps, _ = ensure_features(context, restored, candidate.variant, images)
+        maps = describe_maps(context, restored, candidate.variant, images)
         if maps.fingerprint != candidate.fingerprint:
             raise DataError(
                 f"Feature maps for {candidate.name} of run {candidate.run_id} cannot be made any more: its fingerprint "
                 f"is {candidate.fingerprint}, this version of Quartet, with its weights, makes {maps.fingerprint}.",
                 "Go back to the version or the weights it was trained with, or take the alias `champion` off it.",
             )
+        extract_maps(context, restored, [maps], missing_images(context, maps, images))
         reader = _reader(context, candidate)
     return predict_head(head, reader, [image.image_id for image in images])
 

@@ -88,18 +88,19 @@ class Registry:
 
     def epoch_log(self, mlflow_run_id: str, name: str) -> Callable[[int, Mapping[str, float]], None]:
         """What logs an epoch of a training, and tracks it unless a task that was killed did."""
-        known = self.logged_steps(mlflow_run_id, "val_loss")
+        known = self.logged(mlflow_run_id, "val_loss")
 
         def log_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
             log.info("%s: epoch %d, %s", name, epoch, ", ".join(f"{key} {one:.4g}" for key, one in metrics.items()))
-            if epoch not in known:
+            # Of a training that started over, an epoch of the same number is another one.
+            if known.get(epoch) != metrics["val_loss"]:
                 self.log_metrics(mlflow_run_id, metrics, epoch)
 
         return log_epoch
 
-    def logged_steps(self, mlflow_run_id: str, metric: str) -> set[int]:
-        """The steps whose figure of a name was logged."""
-        return {int(point.step) for point in self._client.get_metric_history(mlflow_run_id, metric)}
+    def logged(self, mlflow_run_id: str, metric: str) -> dict[int, float]:
+        """A figure by step, as far as it was logged."""
+        return {int(point.step): float(point.value) for point in self._client.get_metric_history(mlflow_run_id, metric)}
 
     def log_metrics(self, mlflow_run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log figures of a step."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from ml import layout
+from ml.augment import original
 from ml.examples import sample_images
 from ml.storage import read_json
 from ml.tombstones import FORGOTTEN
@@ -18,12 +19,7 @@ if TYPE_CHECKING:
 
     from ml.storage import Store
 
-__all__ = ["find_files", "find_shards", "find_snapshot_pages", "original"]
-
-
-def original(row_id: str) -> str:
-    """The image of a row of the cache, which may hold a view of it: ``<image id>+<which>``."""
-    return row_id.split("+", 1)[0]
+__all__ = ["find_files", "find_shards", "find_snapshot_pages"]
 
 
 def find_files(store: Store, image_ids: AbstractSet[str]) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from ml.candidates import load_candidate, load_head
 from ml.errors import DataError, NotFoundError
+from ml.plan import was_fitted_to
+from ml.tombstones import forgotten_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from ml.config import TrainSettings
     from ml.context import Context
     from ml.registry import Registry
+    from ml.storage import Store
 
 __all__ = ["Start", "Wanted", "choose_start"]
 
@@ -79,11 +82,26 @@ def _warm(context: Context, registry: Registry, wanted: Wanted) -> Start:
         different = _differences(trained, wanted, context.settings.train)
         if different:
             return Start(cold_because=f"{name} has other {', '.join(different)}")
+        withdrawn = _saw_forgotten(context.store, trained)
+        if withdrawn:
+            return Start(cold_because=f"{withdrawn}, from which {name} comes, saw an image that was forgotten since")
         return Start(load_head(context.store, trained, context.settings).get_weights(), name)
     except NotFoundError:
         return Start(cold_because=f"the champion's run has no head {name}")
     except DataError as error:
         return Start(cold_because=error.message)
+
+
+def _saw_forgotten(store: Store, candidate: Candidate) -> str | None:
+    """The head, of those that a head's weights go back to, that was fitted to an image forgotten since."""
+    forgotten = forgotten_ids(store)
+    name: str | None = f"{candidate.run_id}/{candidate.variant}"
+    while name is not None and forgotten:
+        run_id, _, variant = name.rpartition("/")
+        if was_fitted_to(store, run_id, forgotten):
+            return name
+        name = load_candidate(store, run_id, variant).lead.started_from
+    return None
 
 
 def _differences(trained: Candidate, wanted: Wanted, train: TrainSettings) -> list[str]:

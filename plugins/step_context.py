@@ -28,7 +28,7 @@ def open_context(accelerator: bool = False) -> Iterator[Context]:
     """
     # At run time, not when the DAG is parsed: boto3 and pydantic take longer than everything else there.
     from ml.context import Context
-    from ml.errors import ConfigError, DataError, WeightsError
+    from ml.errors import ConfigError, CorruptShardError, DataError, WeightsError
 
     try:
         if accelerator:
@@ -36,5 +36,7 @@ def open_context(accelerator: bool = False) -> Iterator[Context]:
 
             claim_accelerator()
         yield Context.from_environment()
+    except CorruptShardError:
+        raise  # where `quartet forget` has replaced a shard meanwhile, another try reads the new one
     except (ConfigError, DataError, WeightsError) as error:
         raise AirflowFailException(f"{type(error).__name__}: {error}") from error

@@ -309,6 +309,12 @@ class Settings(_Section):
                 raise ValueError(f"a variant cannot be called '{name}': candidates of Quartet's own are called so")
         return value
 
+    @model_validator(mode="after")
+    def _compared_heads_are_trained_alike(self) -> Settings:
+        if self.candidates.ablation and self.train.warm_start:
+            raise ValueError("candidates.ablation compares heads that are trained alike: set train.warm_start to false")
+        return self
+
     @field_validator("classes")
     @classmethod
     def _distinct_classes(cls, value: tuple[str, ...] | str) -> tuple[str, ...] | str:

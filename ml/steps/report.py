@@ -27,7 +27,7 @@ from ml.snapshots import Snapshot
 from ml.storage import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from ml.context import Context
@@ -65,13 +65,24 @@ def run(context: Context, run_id: str, now: datetime, version: int | None = None
         champion=_row(champion, "") if champion else None,
         candidates=tuple(_candidate(store, run_id, row) for row in evaluation["leaderboard"]),
         ablations=_ablations(evaluation["leaderboard"]),
-        notices=(notice,) if notice else (),
+        notices=(*((notice,) if notice else ()), *_searches(store, run_id, plan["variants"])),
         settings_json=context.settings.model_dump_json(indent=2),
     )
     key = layout.run_key(run_id, "report.html")
     store.put(key, render_run_report(page).encode())
     log.info("run %s: %s", run_id, store.uri(key))
     return {"run_id": run_id, "report": store.uri(key), "promoted": decision["promoted"], "version": version}
+
+
+def _searches(store: Store, run_id: str, variants: Sequence[str]) -> Iterator[str]:
+    """What searches for hyper-parameters have changed of the run's settings."""
+    for variant in variants:
+        try:
+            search = read_json(store, layout.run_key(run_id, variant, "tuning.json"))
+        except NotFoundError:
+            continue
+        changes = ", ".join(f"{name} {value}" for name, value in search["changes"].items())
+        yield f"{variant}: the best of {len(search['trials'])} choices of hyper-parameters is {changes or 'as configured'}."
 
 
 def _row(row: Mapping[str, Any], chosen: str) -> LeaderboardRow:

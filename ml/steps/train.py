@@ -72,9 +72,9 @@ def run(context: Context, run_id: str, variant: str) -> dict[str, Any]:
     extraction = extraction_seconds(store, run_id, variant)
     candidate = _candidate(context, maps, plan, wanted, start, trained, tracked, extraction)
     store_candidate(store, candidate, trained.head)
-    checkpoint.remove()
     if plan["ablation"]:
         train_ablation(context, registry, candidate, reader, training, validation, extraction)
+    checkpoint.remove()  # last: killed before, a new try finds the head trained
     return _outcome(wanted, trained)
 
 

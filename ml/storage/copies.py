@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from ml.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["LocalCopies"]
@@ -28,7 +31,8 @@ class LocalCopies:
 
     def use(self, path: Path) -> None:
         """Note that a copy is used now."""
-        os.utime(path)
+        with suppress(FileNotFoundError):  # another process has just made room; the caller fetches it again
+            os.utime(path)
         self._used.add(path)
 
     def make_room(self, path: Path, size: int) -> None:
@@ -41,8 +45,7 @@ class LocalCopies:
         Raises:
             ConfigError: what this process uses leaves no room.
         """
-        entries = [entry for entry in path.parent.iterdir() if entry.is_file()] if path.parent.is_dir() else []
-        copies = {entry: entry.stat() for entry in entries if entry != path and not entry.name.startswith(".")}
+        copies = {entry: status for entry, status in _files(path.parent) if entry != path}
         total = size + sum(status.st_size for status in copies.values())
         for copy in sorted(copies.keys() - self._used, key=lambda one: copies[one].st_mtime):
             if total <= self._limit:
@@ -55,3 +58,12 @@ class LocalCopies:
                 f"{self._limit / 2**30:g}.",
                 f"Raise it, as far as the disk of {path.parent} allows.",
             )
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Copies that are whole; one that another process removes meanwhile is none."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        with suppress(FileNotFoundError):
+            status = entry.stat()
+            if S_ISREG(status.st_mode) and not entry.name.startswith("."):
+                yield entry, status

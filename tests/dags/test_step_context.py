@@ -1,7 +1,7 @@
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from ml.errors import ConfigError, DataError, StoreError, ValidationFailedError, WeightsError
+from ml.errors import ConfigError, CorruptShardError, DataError, StoreError, ValidationFailedError, WeightsError
 from plugins.step_context import open_context
 
 
@@ -26,6 +26,11 @@ def test_error_that_stays_fails_the_task_at_once_with_its_remedy(kind):
         open_context(),
     ):
         raise kind("No images.", "Upload some.")
+
+
+def test_shard_that_was_replaced_meanwhile_is_left_to_the_retries():
+    with pytest.raises(CorruptShardError, match="is gone"), open_context():
+        raise CorruptShardError("The shard is gone.")
 
 
 def test_wrong_settings_fail_the_task_at_once(settings_file):

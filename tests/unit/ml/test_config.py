@@ -147,6 +147,7 @@ def test_every_mistake_is_told_at_once(load):
         ({"gate": {"max_latency_ms": 0}}, "gate.max_latency_ms = 0: "),
         ({"candidates": {"ensemble_size": 1}}, "candidates.ensemble_size = 1: "),
         ({"candidates": {"promote_ablation": True}}, "promote_ablation needs ablation: true"),
+        ({"candidates": {"ablation": True}, "train": {"warm_start": True}}, "set train.warm_start to false"),
         ({"variants": {}}, "variants = {}: "),
         ({"variants": {"ensemble": {"backbone": "vgg16"}}}, "a variant cannot be called 'ensemble'"),
         ({"variants": {"a-no-attention": {"backbone": "vgg16"}}}, "a variant cannot be called 'a-no-attention'"),

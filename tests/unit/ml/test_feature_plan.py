@@ -11,6 +11,7 @@ from ml.feature_plan import (
     store_part,
 )
 from ml.sources import ImageSource
+from ml.tombstones import write_tombstones
 
 IMAGES = [ImageSource(f"id{index}", f"images/{index}.png") for index in range(7)]
 
@@ -39,6 +40,21 @@ def test_maps_and_parts_are_read_as_they_were_stored(store):
     assert load_maps(store, "run") == {"a": maps[0], "b": maps[1]}
     assert load_part(store, "run", "00000") == (["a", "b"], IMAGES[:2])
     assert maps[1].prefix == "features/b/f2/"
+
+
+def test_images_and_views_that_were_forgotten_since_are_left_out(store):
+    view = ImageSource("id1+0123.1", "images/1.png", 1)
+    store_part(store, "run", "00000", ["a"], [*IMAGES[:3], view])
+    write_tombstones(store, {"image_ids": ["id1"], "pixel_id": None})
+
+    assert load_part(store, "run", "00000") == (["a"], [IMAGES[0], IMAGES[2]])
+
+
+def test_a_part_that_is_tried_again_took_the_time_of_both_tries(store):
+    store_extracted(store, "run", "00000", {"a": Extracted(4, 1.5)})
+    store_extracted(store, "run", "00000", {"a": Extracted(0, 0.25)})
+
+    assert extraction_seconds(store, "run", "a") == 1.75
 
 
 def test_seconds_are_those_of_all_parts(store):

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,17 @@ def spoil(store, key):
 
 def test_maps_come_in_the_order_asked_for(reader, shards, maps):
     np.testing.assert_array_equal(reader().take(["id6", "id0", "id3", "id0"]), maps[[6, 0, 3, 0]])
+
+
+def test_few_files_are_open_however_many_shards_there_are(reader, shards, maps, monkeypatch):
+    monkeypatch.setattr("ml.features.OPEN_SHARDS", 1)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    one = reader()
+    for _ in range(3):
+        np.testing.assert_array_equal(one.take(["id6", "id0", "id3"]), maps[[6, 0, 3]])
+
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
 
 
 def test_shape_is_that_of_one_map(reader, shards):

@@ -8,7 +8,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from ml.machine import claim_one
-print(claim_one(range(2), Path(sys.argv[1])), flush=True)
+print(claim_one("01", Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """
 
@@ -37,7 +37,7 @@ def test_each_process_gets_a_device_of_its_own_and_leaves_it_when_it_ends(tmp_pa
 
 
 def test_a_device_is_kept_by_the_process_that_claimed_it(tmp_path):
-    assert (claim_one(range(2), tmp_path), claim_one(range(2), tmp_path)) == (0, 1)
+    assert (claim_one(["0", "1"], tmp_path), claim_one(["0", "1"], tmp_path)) == ("0", "1")
 
 
 def test_without_a_gpu_the_processor_computes():

@@ -86,7 +86,22 @@ def test_run_that_a_killed_task_began_is_gone_on_with(registry, settings):
     registry.log_metrics(first, {"val_loss": 0.5}, step=1)
 
     assert registry.start_run("it's a run", "vgg16", {"epochs": 3}) == first
-    assert registry.logged_steps(first, "val_loss") == {1}
+    assert set(registry.logged(first, "val_loss")) == {1}
+
+
+def test_epochs_of_a_training_that_goes_on_are_tracked_once_and_of_one_that_starts_over_again(registry):
+    tracked = registry.start_run("run", "vgg16", {})
+    log = registry.epoch_log(tracked, "vgg16")
+    for epoch, loss in ((1, 0.5), (2, 0.4)):
+        log(epoch, {"val_loss": loss})
+
+    again = registry.epoch_log(tracked, "vgg16")
+    for epoch, loss in ((1, 0.5), (2, 0.3)):
+        again(epoch, {"val_loss": loss})
+
+    assert registry.logged(tracked, "val_loss") == {1: 0.5, 2: 0.3}
+    history = registry._client.get_metric_history(tracked, "val_loss")
+    assert sorted(point.step for point in history) == [1, 2, 2]
 
 
 def test_run_that_was_killed_before_its_parameters_were_there_gets_them(registry, settings):
@@ -106,7 +121,7 @@ def test_run_of_other_parameters_is_marked_as_killed(registry, settings):
 
     assert second != first
     assert MlflowClient(settings.tracking_uri).get_run(first).info.status == "KILLED"
-    assert registry.logged_steps(second, "val_loss") == set()
+    assert registry.logged(second, "val_loss") == {}
 
 
 @pytest.mark.parametrize("other", [("run-2", "vgg16"), ("run-1", "vgg19")], ids=["run", "variant"])

@@ -1,12 +1,16 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ml.candidates import Candidate, store_candidate
 from ml.context import Context
 from ml.head import build_head
+from ml.plan import store_plan
 from ml.registry import Registry
+from ml.storage import dump_json, read_json
+from ml.tombstones import write_tombstones
 from ml.warm_start import Start, Wanted, choose_start
 
 # MLflow's own modules warn when they are imported.
@@ -107,3 +111,46 @@ def test_head_that_another_version_built_is_no_start(context, registry, champion
     context.store.upload(tmp_path / "head.weights.h5", "runs/old/vgg16/head.weights.h5")
 
     assert "does not fit" in choose_start(context, registry, WANTED).cold_because
+
+
+@pytest.fixture
+def samples_of(context):
+    """Writes what a run was made from: one training image and one of the test split."""
+
+    def write(run_id, training, test="untouched"):
+        samples = pd.DataFrame({"image_id": [training, test], "split": ["train", "test"]})
+        store_plan(context.store, {"run_id": run_id}, samples)
+
+    return write
+
+
+def forget(store, image_id):
+    write_tombstones(store, {"image_ids": [image_id], "pixel_id": None})
+
+
+def test_head_that_was_fitted_to_a_forgotten_image_is_no_start(context, registry, champion, samples_of):
+    samples_of("old", "withdrawn")
+    forget(context.store, "withdrawn")
+
+    start = choose_start(context, registry, WANTED)
+
+    assert start.weights is None
+    assert start.cold_because == "old/vgg16, from which old/vgg16 comes, saw an image that was forgotten since"
+
+
+def test_head_that_goes_back_to_one_is_no_start_either(context, registry, champion, samples_of):
+    record = read_json(context.store, "runs/old/vgg16/candidate.json")
+    context.store.put("runs/old/vgg16/candidate.json", dump_json(record | {"started_from": "older/vgg16"}))
+    context.store.put("runs/older/vgg16/candidate.json", dump_json(record))
+    samples_of("old", "another")
+    samples_of("older", "withdrawn")
+    forget(context.store, "withdrawn")
+
+    assert choose_start(context, registry, WANTED).cold_because.startswith("older/vgg16, from which old/vgg16 comes")
+
+
+def test_head_that_was_only_measured_on_a_forgotten_image_is_a_start(context, registry, champion, samples_of):
+    samples_of("old", "another", test="withdrawn")
+    forget(context.store, "withdrawn")
+
+    assert choose_start(context, registry, WANTED).candidate == "old/vgg16"

@@ -3,6 +3,9 @@ import re
 import pytest
 
 from ml.steps import report
+from ml.storage import dump_json
+
+from .conftest import NOW
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +23,18 @@ def test_page_shows_the_candidates_the_decision_and_the_version(page, first_run)
 
 def test_page_says_that_the_weights_are_random(page):
     assert "random, untrained weights (seed 1)" in page
+
+
+def test_page_says_what_a_search_has_changed(first_run):
+    store = first_run.context.store
+    store.put("runs/first/wide/tuning.json", dump_json({"changes": {"units": 128, "noise": 0.2}, "trials": [{}, {}]}))
+
+    report.run(first_run.context, "first", NOW, 1)
+    page = store.get("runs/first/report.html").decode()
+    store.delete("runs/first/wide/tuning.json")
+
+    assert "wide: the best of 2 choices of hyper-parameters is units 128, noise 0.2." in page
+    assert "narrow: the best of" not in page
 
 
 def test_page_loads_nothing_from_elsewhere(page):
