@@ -82,7 +82,8 @@ def _searches(store: Store, run_id: str, variants: Sequence[str]) -> Iterator[st
         except NotFoundError:
             continue
         changes = ", ".join(f"{name} {value}" for name, value in search["changes"].items())
-        yield f"{variant}: the best of {len(search['trials'])} choices of hyper-parameters is {changes or 'as configured'}."
+        count = len(search["trials"])
+        yield f"{variant}: the best of {count} choices of hyper-parameters is {changes or 'as configured'}."
 
 
 def _row(row: Mapping[str, Any], chosen: str) -> LeaderboardRow:
