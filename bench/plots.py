@@ -56,6 +56,7 @@ def _against_epochs(axes: Axes, figures: Mapping[str, float], epochs: int) -> No
     green, label = style.SPLIT_COLORS["test"], "Quartet, 5 % new, warm heads"
     axes.plot([figures["warm_epochs"]], [warm], "o", color=green, ms=8, label=label)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("epochs")
     axes.set_ylabel("minutes")
     axes.set_title("Time against epochs, four variants")
