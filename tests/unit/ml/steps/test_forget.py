@@ -15,13 +15,12 @@ def test_the_models_the_overlays_and_the_warm_up_request_of_a_real_run_are_found
     context, samples = first_run.context, load_samples(first_run.context.store, "first")
     test_images = samples["image_id"][samples["split"] == "test"].tolist()
     plans = plan_forgetting(context, test_images)
+    models = [[one for one in plan.models if one.run_id == "first"] for plan in plans]
     winner = first_run.evaluation["chosen"]
 
     assert [plan.picture.image_ids for plan in plans] == [(image_id,) for image_id in test_images]
-    assert all(
-        {(one.variant, one.split) for one in plan.models} == {("narrow", "test"), ("wide", "test")} for plan in plans
-    )
-    assert {(one.variant, one.version) for plan in plans for one in plan.models if one.champion} == {(winner, 1)}
+    assert all({(one.variant, one.split) for one in of} == {("narrow", "test"), ("wide", "test")} for of in models)
+    assert {(one.variant, one.version) for of in models for one in of if one.champion} == {(winner, 1)}
     assert [plan.warmups for plan in plans] == [
         ("models/tiny/1/assets.extra/tf_serving_warmup_requests",),
         *[()] * (len(test_images) - 1),

@@ -33,7 +33,7 @@ def test_page_says_what_a_search_has_changed(first_run):
     page = store.get("runs/first/report.html").decode()
     store.delete("runs/first/wide/tuning.json")
 
-    assert "wide: the best of 2 choices of hyper-parameters is units 128, noise 0.2." in page
+    assert "wide: the best of 2 choices of hyper-parameters is noise 0.2, units 128." in page
     assert "narrow: the best of" not in page
 
 
