@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tensorflow as tf
 
 from ml import layout
 from ml.backbones import build_backbone, weights_digest
 from ml.calibration import choose_batching, choose_precision, compiled
-from ml.features import FeatureReader, features_fingerprint, set_aside, to_half, write_shard
+from ml.features import FeatureReader, features_fingerprint, set_aside, write_shard
 from ml.inference import build_frozen, freeze
 from ml.sources import read_blocks
+from ml.threads import map_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +39,9 @@ log = logging.getLogger(__name__)
 
 #: Images that are decoded before the backbones see the first of them.
 BLOCK = 64
+#: Batches that are in the backbones at once on processors: at the end of an operation one waits for its slowest
+#: thread, and the other has work for the rest.
+AT_ONCE = 2
 #: Images on which bfloat16 is held against float32.
 SAMPLE = 16
 
@@ -141,26 +146,42 @@ def extract_maps(
     if not images:
         return {maps.variant: Extracted(0, 0.0) for maps in variants}
     started = time.monotonic()
-    runners = [_Runner(context, settings, maps) for maps in variants]
+    caches = [_Cache(context, settings, maps) for maps in variants]
     size, shard = settings.images.size, settings.features.shard_size
     block = math.ceil(shard / math.ceil(shard / BLOCK))  # so that blocks fill a shard without remainder
+    workers = 1 if tf.config.list_logical_devices("GPU") else AT_ONCE
+    batches = (
+        (cache, chosen[start : start + cache.batch_size], pixels[start : start + cache.batch_size])
+        for chosen, pixels in read_blocks(context.store, images, size, block, settings.augment)
+        for cache in caches
+        for start in range(0, len(chosen), cache.batch_size)
+    )
     with ThreadPoolExecutor(1, thread_name_prefix="shard") as writer:
-        for chosen, pixels in read_blocks(context.store, images, size, block, settings.augment):
-            for runner in runners:
-                runner.run(chosen, pixels)
-                if runner.filled >= shard:
-                    runner.flush(writer)
-        for runner in runners:
-            runner.flush(writer)
-            runner.wait()
+        for cache, chosen, maps, seconds in map_ahead(_run, batches, workers, "backbone", ahead=workers):
+            cache.add(chosen, maps)
+            cache.seconds += seconds / workers
+            if cache.filled >= shard:
+                cache.flush(writer)
+        for cache in caches:
+            cache.flush(writer)
+            cache.wait()
     seconds = time.monotonic() - started
-    shared = (seconds - sum(runner.seconds for runner in runners)) / len(runners)
-    rates = {runner.maps.variant: round(len(images) / runner.seconds, 1) for runner in runners}
+    shared = (seconds - sum(cache.seconds for cache in caches)) / len(caches)
+    rates = {cache.maps.variant: round(len(images) / cache.seconds, 1) for cache in caches}
     log.info("%d images in %.1f s; each backbone by itself, images a second: %s", len(images), seconds, rates)
-    return {runner.maps.variant: Extracted(len(images), runner.seconds + shared) for runner in runners}
+    return {cache.maps.variant: Extracted(len(images), cache.seconds + shared) for cache in caches}
 
 
-class _Runner:
+def _run(
+    batch: tuple[_Cache, Sequence[ImageSource], np.ndarray],
+) -> tuple[_Cache, Sequence[ImageSource], np.ndarray, float]:
+    cache, images, pixels = batch
+    started = time.monotonic()
+    maps = cache.backbone(pixels)
+    return cache, images, maps, time.monotonic() - started
+
+
+class _Cache:
     """One variant's backbone, and the maps of it that are not written yet."""
 
     def __init__(self, context: Context, settings: Settings, maps: FeatureMaps) -> None:
@@ -168,31 +189,34 @@ class _Runner:
         self._store: Store = context.store
         function = build_frozen(settings, maps.variant, maps.precision)
         self._batching: Batching = choose_batching(context, settings, maps.variant, maps.fingerprint, function)
-        self._function: Run = compiled(function, self._batching.xla)
+        # Rounded here: NumPy takes ten times as long.
+        self._function: Run = compiled(lambda images: tf.cast(function(images), tf.float16), self._batching.xla)
         self._ids: list[str] = []
         self._parts: list[np.ndarray] = []
         self._writing: Future[None] | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """Images that the backbone takes at most."""
+        return self._batching.batch_size
 
     @property
     def filled(self) -> int:
         """Maps that wait to be written."""
         return len(self._ids)
 
-    def run(self, images: Sequence[ImageSource], pixels: np.ndarray) -> None:
-        """Make the maps of a block."""
-        started = time.monotonic()
-        size = self._batching.batch_size
-        for start in range(0, len(pixels), size):
-            self._parts.append(to_half(self._batch(pixels[start : start + size]), self.maps.prefix))
-        self._ids += [image.image_id for image in images]
-        self.seconds += time.monotonic() - started
-
-    def _batch(self, pixels: np.ndarray) -> np.ndarray:
-        missing = self._batching.batch_size - len(pixels)
+    def backbone(self, pixels: np.ndarray) -> np.ndarray:
+        """Maps float16 [n, H, W, C] of images float32 [n, size, size, 3]."""
+        missing = self.batch_size - len(pixels)
         if not self._batching.xla or not missing:
             return self._function(pixels)
         # XLA would compile again for another number of images.
         return self._function(np.pad(pixels, ((0, missing), (0, 0), (0, 0), (0, 0))))[: len(pixels)]
+
+    def add(self, images: Sequence[ImageSource], maps: np.ndarray) -> None:
+        """Keep maps until they are written."""
+        self._ids += [image.image_id for image in images]
+        self._parts.append(maps)
 
     def flush(self, writer: ThreadPoolExecutor) -> None:
         """Begin to write what waits, after the shard before it."""

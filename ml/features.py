@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ml.config import Settings
     from ml.storage import Store
 
-__all__ = ["CORRUPT", "FeatureReader", "digest_of", "features_fingerprint", "set_aside", "to_half", "write_shard"]
+__all__ = ["CORRUPT", "FeatureReader", "digest_of", "features_fingerprint", "set_aside", "write_shard"]
 
 log = logging.getLogger(__name__)
 
@@ -192,22 +192,6 @@ class _Shard:
         self._mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def to_half(maps: np.ndarray, prefix: str) -> np.ndarray:
-    """Round feature maps to float16.
-
-    Raises:
-        DataError: a value does not fit.
-    """
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused below
-        half = maps.astype(np.float16)
-    if not np.isfinite(half).all():
-        raise DataError(
-            f"The feature maps of {prefix} leave the range of float16 (largest magnitude {np.abs(maps).max():g}).",
-            "Check the backbone's weights.",
-        )
-    return half
-
-
 def write_shard(store: Store, prefix: str, ids: Sequence[str], maps: np.ndarray) -> None:
     """Add feature maps to a cache: the shard, then the index that makes it known.
 
@@ -216,7 +200,12 @@ def write_shard(store: Store, prefix: str, ids: Sequence[str], maps: np.ndarray)
         prefix: of the variant and fingerprint.
         ids: of the images, in the order of their maps.
         maps: float16 [N, H, W, C].
+
+    Raises:
+        DataError: a value is not finite: it did not fit into float16.
     """
+    if not np.isfinite(maps).all():
+        raise DataError(f"Feature maps of {prefix} leave the range of float16.", "Check the backbone's weights.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shard.npy"
         np.save(path, maps, allow_pickle=False)

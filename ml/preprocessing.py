@@ -28,7 +28,7 @@ def decode_and_resize(image_bytes: Any, size: int) -> Any:
     pixels = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
     larger = tf.reduce_min(tf.shape(pixels)[:2]) >= size
     resized = tf.cond(larger, lambda: _shrink(pixels, size), lambda: _stretch(pixels, size))
-    return tf.ensure_shape(tf.clip_by_value(resized / 255.0, 0.0, 1.0), (size, size, 3))
+    return tf.ensure_shape(tf.minimum(resized / 255.0, 1.0), (size, size, 3))
 
 
 def _shrink(pixels: Any, size: int) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,7 +63,7 @@ def image_sources(samples: pd.DataFrame, augment: AugmentSettings | None = None)
 def read_blocks(
     store: Store, images: Sequence[ImageSource], size: int, count: int, augment: AugmentSettings | None = None
 ) -> Iterator[tuple[Sequence[ImageSource], np.ndarray]]:
-    """Decode images ahead of whoever reads them; at most a few images wait, however many there are.
+    """Decode images ahead of whoever reads them; one block of images waits, however many there are.
 
     Args:
         store: that holds them.
@@ -79,16 +79,23 @@ def read_blocks(
         DataError: TensorFlow cannot decode an image.
     """
 
-    def read(image: ImageSource) -> np.ndarray:
-        pixels = read_image(store, image.uri, size)
-        return make_view(pixels, image.image_id, augment) if augment and image.view else pixels
+    def places() -> Iterator[tuple[ImageSource, np.ndarray, int]]:
+        for start in range(0, len(images), count):
+            chosen = images[start : start + count]
+            block = np.empty((len(chosen), size, size, 3), np.float32)
+            for row, image in enumerate(chosen):
+                yield image, block, row
 
-    decoded = map_ahead(read, images, DECODERS, "decode")
+    def fill(place: tuple[ImageSource, np.ndarray, int]) -> np.ndarray:
+        image, block, row = place
+        pixels = read_image(store, image.uri, size)
+        block[row] = make_view(pixels, image.image_id, augment) if augment and image.view else pixels
+        return block
+
+    filled = map_ahead(fill, places(), DECODERS, "decode", ahead=count)
     for start in range(0, len(images), count):
         chosen = images[start : start + count]
-        block = np.empty((len(chosen), size, size, 3), np.float32)
-        for row in block:
-            row[...] = next(decoded)
+        *_, block = islice(filled, len(chosen))
         yield chosen, block
 
 

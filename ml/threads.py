@@ -16,20 +16,24 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def map_ahead(work: Callable[[T], R], items: Iterable[T], workers: int, name: str) -> Iterator[R]:
-    """Work on items in threads and give the results in order, with at most two results a worker waiting to be read.
+def map_ahead(
+    work: Callable[[T], R], items: Iterable[T], workers: int, name: str, ahead: int | None = None
+) -> Iterator[R]:
+    """Work on items in threads and give the results in order, of which a bounded number waits to be read.
 
     Args:
         work: called with each item; what it raises is raised here.
         items: read as far as needed.
         workers: number of threads.
         name: of the threads, in tracebacks.
+        ahead: how many results may wait; two a worker unless it is given.
     """
+    most = 2 * workers if ahead is None else ahead
     with ThreadPoolExecutor(workers, thread_name_prefix=name) as pool:
-        ahead: deque[Future[R]] = deque()
+        waiting: deque[Future[R]] = deque()
         for item in items:
-            ahead.append(pool.submit(work, item))
-            if len(ahead) > 2 * workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

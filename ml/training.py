@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from ml.adam import FusedAdam
 from ml.batches import Batches, LabelledImages, channel_statistics
 from ml.checkpoints import Checkpoints
 from ml.head import build_head
@@ -168,7 +169,7 @@ def _initial_head(
 def _compiled(head: keras.Model, class_count: int, settings: TrainSettings, steps: int) -> keras.Model:
     model = keras.Model(head.input, head.output["probabilities"])
     model.compile(
-        optimizer=keras.optimizers.Adam(LearningRate(settings, steps)),
+        optimizer=FusedAdam(LearningRate(settings, steps)),
         loss=keras.losses.SparseCategoricalCrossentropy(),
         metrics=["accuracy", MacroF1(class_count)],
         # XLA on CPUs compiles for seconds what then runs no faster.

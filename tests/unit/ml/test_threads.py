@@ -28,13 +28,14 @@ def test_several_threads_work_at_once_under_their_name():
     assert {name.rsplit("_", 1)[0] for name in map_ahead(work, range(3), 3, "decode")} == {"decode"}
 
 
-def test_only_a_few_results_wait_to_be_read():
+@pytest.mark.parametrize(("ahead", "expected"), [(None, 5), (0, 1), (20, 21)])
+def test_only_a_few_results_wait_to_be_read(ahead, expected):
     started = []
-    results = map_ahead(started.append, iter(range(1000)), 2, "work")
+    results = map_ahead(started.append, iter(range(1000)), 2, "work", ahead)
     next(results)
     time.sleep(0.05)
 
-    assert len(started) == 5
+    assert len(started) == expected
 
 
 def test_what_the_work_raises_is_raised():
