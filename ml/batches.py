@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
+import tensorflow as tf
 
 from ml.augment import view_id
 
@@ -59,7 +59,7 @@ def _repeated(rows: pd.DataFrame) -> tuple[list[str], np.ndarray]:
     return rows["image_id"].tolist(), rows["label"].to_numpy(dtype=np.int64)
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+class Batches:
     """Reads a batch from the memory-mapped cache when it is needed.
 
     Args:
@@ -78,8 +78,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         shuffle_seed: int | None = None,
         weights: np.ndarray | None = None,
     ) -> None:
-        # More than one worker needs threads that outrun the GIL; reading a batch takes a fraction of its step.
-        super().__init__(workers=1)
         self._reader, self._images, self._size = reader, images, size
         self._ids = np.asarray([images.image_ids, *images.views], dtype=object)
         self._seed, self._weights = shuffle_seed, weights
@@ -94,6 +92,23 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         ids = self._ids[self._view[chosen], chosen].tolist()
         maps, labels = self._reader.take(ids), self._images.labels[chosen]
         return (maps, labels) if self._weights is None else (maps, labels, self._weights[labels])
+
+    def dataset(self) -> tf.data.Dataset:
+        """A pass over the batches, in the order at its beginning, two of them ahead of whoever trains.
+
+        Not a ``keras.utils.PyDataset``: Keras lets tf.data choose how far to read ahead, and on two cores all threads
+        then sleep for a second, several times a minute.
+        """
+        element = self[0]
+        signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in element)
+        batches = tf.data.Dataset.from_generator(
+            lambda: (self[index] for index in range(len(self))), output_signature=signature
+        )
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        options.threading.private_threadpool_size = 1  # not one of those that compute
+        batches = batches.apply(tf.data.experimental.assert_cardinality(len(self)))
+        return batches.prefetch(2).with_options(options)
 
     def shuffle(self, epoch: int) -> None:
         """Put the images in the order of an epoch, each in a view, as nothing but the seed and its number decides."""

@@ -110,7 +110,9 @@ class FeatureReader:
             chosen.append(row)
         maps = np.empty((len(image_ids), *self.shape()), dtype=np.float16)
         for shard, (positions, chosen) in rows.items():
-            maps[positions] = self._open(shard).maps[chosen]
+            stored = self._open(shard).maps
+            for position, row in zip(positions, chosen, strict=True):
+                maps[position] = stored[row]  # one by one: a list of rows would be copied twice
         self._release(maps.nbytes)
         return maps
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["LabelledImages", "TrainedHead", "predict_head", "train_head"]
 
 STEPS_AT_ONCE = 8
+#: Images at a time, where no gradient wants few.
+VALIDATION_BATCH = 128
 #: Settings that change nothing in what a training of a given length and beginning computes.
 INDIFFERENT = {"checkpoint_seconds", "precision", "warm_start", "warm_epochs"}
 
@@ -140,11 +142,10 @@ def train_head(
     course = _Course(head, batches, settings, checkpoints, on_epoch, began)
     if not course.is_over:
         model.fit(
-            batches,
-            validation_data=Batches(reader, validation, settings.batch_size),
+            batches.dataset(),
+            validation_data=Batches(reader, validation, VALIDATION_BATCH).dataset(),
             epochs=settings.epochs,
             initial_epoch=len(course.progress.rows),
-            shuffle=False,
             verbose=0,
             callbacks=[course],
         )

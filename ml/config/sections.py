@@ -212,7 +212,7 @@ class TrainSettings(_Section):
     warm_start: bool = Field(
         False, description="start from the head of the champion's run where it fits, instead of from random weights"
     )
-    warm_epochs: int = Field(3, ge=1, description="instead of `epochs`, for a head that started warm")
+    warm_epochs: int = Field(5, ge=1, description="instead of `epochs`, for a head that started warm")
     checkpoint_seconds: float = Field(
         10, ge=0, description="time after which an epoch's end is kept, to go on from when killed; 0 keeps every one"
     )
