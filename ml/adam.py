@@ -17,9 +17,24 @@ class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
     """Adam (Kingma & Ba, 2015) as TensorFlow's one kernel for it.
 
     Keras writes the same update as eight operations, each of which goes through memory; for a head of some million
-    weights on a few processors that is a quarter of a step. The kernel has no amsgrad; the moving averages are
-    ``variables``, as Keras keeps them.
+    weights on a few processors that is a quarter of a step. The moving averages are ``variables``, as Keras keeps them.
+
+    Args:
+        learning_rate: a number or a schedule of Keras.
+        beta_1: decay of the moving average of the gradient.
+        beta_2: decay of that of its square.
+        epsilon: added to the root of the latter.
     """
+
+    def __init__(
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+    ) -> None:
+        # Only what the kernel knows: it would pass over amsgrad in silence.
+        super().__init__(learning_rate, beta_1, beta_2, epsilon)
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
         """Update one variable and its two moving averages.

@@ -1,7 +1,8 @@
 """Extraction: the frozen backbones' pass over the images that the cache of feature maps lacks.
 
 Each image is read, decoded and resized once for all variants, while the backbones are busy with the ones before it.
-What is in memory is a block of images and a shard of maps for each variant, however many images there are.
+What is in memory are three blocks of images (used, waiting, being filled), the batches in a backbone and two shards of
+maps for each variant, however many images there are.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ml.threads import map_ahead
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ml.calibration import Batching, Run
+    from ml.calibration import Batching
     from ml.config import Settings
     from ml.context import Context
     from ml.sources import ImageSource
@@ -146,42 +147,43 @@ def extract_maps(
     if not images:
         return {maps.variant: Extracted(0, 0.0) for maps in variants}
     started = time.monotonic()
-    caches = [_Cache(context, settings, maps) for maps in variants]
+    extractors = [_Extractor(context, settings, maps) for maps in variants]
     size, shard = settings.images.size, settings.features.shard_size
-    block = math.ceil(shard / math.ceil(shard / BLOCK))  # so that blocks fill a shard without remainder
+    most = max(BLOCK, *(extractor.batch_size for extractor in extractors))
+    block = math.ceil(shard / math.ceil(shard / most))  # so that blocks fill a shard without remainder
     workers = 1 if tf.config.list_logical_devices("GPU") else AT_ONCE
     batches = (
-        (cache, chosen[start : start + cache.batch_size], pixels[start : start + cache.batch_size])
+        (extractor, chosen[start : start + extractor.batch_size], pixels[start : start + extractor.batch_size])
         for chosen, pixels in read_blocks(context.store, images, size, block, settings.augment)
-        for cache in caches
-        for start in range(0, len(chosen), cache.batch_size)
+        for extractor in extractors
+        for start in range(0, len(chosen), extractor.batch_size)
     )
     with ThreadPoolExecutor(1, thread_name_prefix="shard") as writer:
-        for cache, chosen, maps, seconds in map_ahead(_run, batches, workers, "backbone", ahead=workers):
-            cache.add(chosen, maps)
-            cache.seconds += seconds / workers
-            if cache.filled >= shard:
-                cache.flush(writer)
-        for cache in caches:
-            cache.flush(writer)
-            cache.wait()
+        for extractor, chosen, maps, seconds in map_ahead(_run, batches, workers, "backbone", ahead=workers):
+            extractor.add(chosen, maps)
+            extractor.seconds += seconds / workers
+            if extractor.filled >= shard:
+                extractor.flush(writer)
+        for extractor in extractors:
+            extractor.flush(writer)
+            extractor.wait()
     seconds = time.monotonic() - started
-    shared = (seconds - sum(cache.seconds for cache in caches)) / len(caches)
-    rates = {cache.maps.variant: round(len(images) / cache.seconds, 1) for cache in caches}
+    shared = (seconds - sum(extractor.seconds for extractor in extractors)) / len(extractors)
+    rates = {extractor.maps.variant: round(len(images) / extractor.seconds, 1) for extractor in extractors}
     log.info("%d images in %.1f s; each backbone by itself, images a second: %s", len(images), seconds, rates)
-    return {cache.maps.variant: Extracted(len(images), cache.seconds + shared) for cache in caches}
+    return {extractor.maps.variant: Extracted(len(images), extractor.seconds + shared) for extractor in extractors}
 
 
 def _run(
-    batch: tuple[_Cache, Sequence[ImageSource], np.ndarray],
-) -> tuple[_Cache, Sequence[ImageSource], np.ndarray, float]:
-    cache, images, pixels = batch
+    batch: tuple[_Extractor, Sequence[ImageSource], np.ndarray],
+) -> tuple[_Extractor, Sequence[ImageSource], np.ndarray, float]:
+    extractor, images, pixels = batch
     started = time.monotonic()
-    maps = cache.backbone(pixels)
-    return cache, images, maps, time.monotonic() - started
+    maps = extractor.run(pixels)
+    return extractor, images, maps, time.monotonic() - started
 
 
-class _Cache:
+class _Extractor:
     """One variant's backbone, and the maps of it that are not written yet."""
 
     def __init__(self, context: Context, settings: Settings, maps: FeatureMaps) -> None:
@@ -190,7 +192,7 @@ class _Cache:
         function = build_frozen(settings, maps.variant, maps.precision)
         self._batching: Batching = choose_batching(context, settings, maps.variant, maps.fingerprint, function)
         # Rounded here: NumPy takes ten times as long.
-        self._function: Run = compiled(lambda images: tf.cast(function(images), tf.float16), self._batching.xla)
+        self._function = compiled(lambda images: tf.cast(function(images), tf.float16), self._batching.xla)
         self._ids: list[str] = []
         self._parts: list[np.ndarray] = []
         self._writing: Future[None] | None = None
@@ -205,7 +207,7 @@ class _Cache:
         """Maps that wait to be written."""
         return len(self._ids)
 
-    def backbone(self, pixels: np.ndarray) -> np.ndarray:
+    def run(self, pixels: np.ndarray) -> np.ndarray:
         """Maps float16 [n, H, W, C] of images float32 [n, size, size, 3]."""
         missing = self.batch_size - len(pixels)
         if not self._batching.xla or not missing:

@@ -206,8 +206,13 @@ def write_shard(store: Store, prefix: str, ids: Sequence[str], maps: np.ndarray)
     Raises:
         DataError: a value is not finite: it did not fit into float16.
     """
-    if not np.isfinite(maps).all():
-        raise DataError(f"Feature maps of {prefix} leave the range of float16.", "Check the backbone's weights.")
+    finite = np.isfinite(maps).all(axis=(1, 2, 3))
+    if not finite.all():
+        first = ids[int(np.argmin(finite))]
+        raise DataError(
+            f"Feature maps of {prefix}, that of image {first} first, leave the range of float16.",
+            "Check the backbone's weights.",
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shard.npy"
         np.save(path, maps, allow_pickle=False)

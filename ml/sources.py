@@ -95,7 +95,7 @@ def read_blocks(
     filled = map_ahead(fill, places(), DECODERS, "decode", ahead=count)
     for start in range(0, len(images), count):
         chosen = images[start : start + count]
-        *_, block = islice(filled, len(chosen))
+        *_, block = islice(filled, len(chosen))  # the same for each image, and full after the last
         yield chosen, block
 
 

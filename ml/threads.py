@@ -31,9 +31,13 @@ def map_ahead(
     most = 2 * workers if ahead is None else ahead
     with ThreadPoolExecutor(workers, thread_name_prefix=name) as pool:
         waiting: deque[Future[R]] = deque()
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > most:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > most:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            # Left before the end: what has not begun never will.
+            pool.shutdown(wait=False, cancel_futures=True)

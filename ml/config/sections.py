@@ -166,7 +166,7 @@ class FeatureSettings(_Section):
     """Extraction of feature maps."""
 
     batch_size: int | None = Field(
-        None, ge=1, description="images that a backbone is given at a time; null measures what is fastest"
+        None, ge=1, description="images in a batch, of which processors run two at once; null measures what is fastest"
     )
     shard_size: int = Field(512, ge=1, description="images in one cached file")
     part_size: int = Field(4096, ge=1, description="images that one task extracts, for all variants that lack them")

@@ -56,17 +56,18 @@ def test_without_a_seed_images_keep_their_order(shuffled):
     assert shuffled(3, seed=None) == list(range(10))
 
 
-def test_each_pass_over_the_dataset_has_the_order_of_its_beginning(reader):
-    batches = Batches(reader, IMAGES, 4, shuffle_seed=1)
+@pytest.mark.parametrize("weights", [None, np.array([0.5, 2.0], np.float32)])
+def test_each_pass_over_the_dataset_has_the_order_of_its_beginning(reader, weights):
+    batches = Batches(reader, IMAGES, 4, 1, weights)
     dataset = batches.dataset()
     for epoch in (0, 1):
         batches.shuffle(epoch)
         given = [[part.numpy() for part in batch] for batch in dataset]
 
-        assert [len(labels) for _, labels in given] == [4, 4, 2]
-        for index, (maps, labels) in enumerate(given):
-            np.testing.assert_array_equal(maps, batches[index][0])
-            np.testing.assert_array_equal(labels, batches[index][1])
+        assert [len(maps) for maps, *_ in given] == [4, 4, 2]
+        for index, batch in enumerate(given):
+            for part, expected in zip(batch, batches[index], strict=True):
+                np.testing.assert_array_equal(part, expected)
     assert dataset.cardinality() == 3
 
 

@@ -1,3 +1,5 @@
+import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 
 from ml.errors import CorruptShardError, DataError
 from ml.features import FeatureReader, features_fingerprint, set_aside, write_shard
-from ml.storage import read_json
+from ml.storage import dump_json, read_json
 
 PREFIX = "features/tiny/0123/"
 
@@ -142,18 +144,28 @@ def s3_reader(moto_server, s3_credentials, maps, tmp_path):
     return lambda: FeatureReader(store, PREFIX, tmp_path / "copies"), tmp_path / "copies"
 
 
-def test_numpy_arrays_of_objects_are_never_unpickled(store, reader, maps, tmp_path):
-    with pytest.raises(TypeError, match="isfinite"):
-        write_shard(store, PREFIX, ["id0"], np.array([[[[{}]]]], dtype=object))
+def test_a_shard_of_pickled_objects_is_refused(store, reader):
+    """Whoever can write into the bucket must not run code on whoever reads it."""
+    stream = io.BytesIO()
+    np.save(stream, np.array([[[[{}]]]], dtype=object), allow_pickle=True)
+    digest = hashlib.sha256(stream.getvalue()).hexdigest()
+    store.put(f"{PREFIX}pickled.npy", stream.getvalue())
+    index = {"image_ids": ["id0"], "shape": [1, 1, 1, 1], "sha256": digest, "bytes": len(stream.getvalue())}
+    store.put(f"{PREFIX}pickled.json", dump_json(index))
+
+    with pytest.raises(ValueError, match="cannot create an OBJECT array"):
+        reader().take(["id0"])
 
 
 @pytest.mark.parametrize("value", [1e6, np.nan, -np.inf])
 def test_maps_outside_of_float16_are_refused(store, value):
+    maps = np.zeros((2, 2, 2, 3))
+    maps[1, 0, 1, 2] = value
     with np.errstate(over="ignore"):
-        maps = np.full((1, 2, 2, 3), value).astype(np.float16)
+        half = maps.astype(np.float16)
 
-    with pytest.raises(DataError, match=r"features/tiny/0123/ leave the range of float16"):
-        write_shard(store, PREFIX, ["id0"], maps)
+    with pytest.raises(DataError, match=r"features/tiny/0123/, that of image id1 first, leave the range of float16"):
+        write_shard(store, PREFIX, ["id0", "id1"], half)
     assert not list(store.list(PREFIX))
 
 

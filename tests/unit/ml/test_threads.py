@@ -47,3 +47,31 @@ def test_what_the_work_raises_is_raised():
     assert next(results) == pytest.approx(-1 / 3)
     with pytest.raises(ZeroDivisionError):
         list(results)
+
+
+def test_after_a_failure_nothing_new_begins():
+    begun = []
+
+    def work(number):
+        begun.append(number)
+        time.sleep(0.01)
+        if number == 1:
+            raise ValueError(number)
+
+    with pytest.raises(ValueError, match="1"):
+        list(map_ahead(work, range(100), 2, "work", ahead=50))
+    assert len(begun) < 8
+
+
+def test_whoever_stops_early_waits_for_nothing_new():
+    begun = []
+
+    def work(number):
+        begun.append(number)
+        time.sleep(0.01)
+
+    results = map_ahead(work, range(100), 2, "work", ahead=50)
+    next(results)
+    results.close()
+
+    assert len(begun) < 8
