@@ -12,7 +12,7 @@ import tensorflow as tf
 from ml.augment import view_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
@@ -68,6 +68,9 @@ class Batches:
         size: images in a batch; the last one may have fewer.
         shuffle_seed: of :meth:`shuffle`; None keeps the order.
         weights: float32 [C], what an image of each class weighs in the loss; None where all weigh the same.
+
+    Attributes:
+        failure: what ended a pass over the dataset, of which TensorFlow hands on only the words.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Batches:
         shuffle_seed: int | None = None,
         weights: np.ndarray | None = None,
     ) -> None:
+        self.failure: Exception | None = None
         self._reader, self._images, self._size = reader, images, size
         self._ids = np.asarray([images.image_ids, *images.views], dtype=object)
         self._seed, self._weights = shuffle_seed, weights
@@ -101,14 +105,20 @@ class Batches:
         """
         element = self[0]
         signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in element)
-        batches = tf.data.Dataset.from_generator(
-            lambda: (self[index] for index in range(len(self))), output_signature=signature
-        )
+        batches = tf.data.Dataset.from_generator(self._pass, output_signature=signature)
         options = tf.data.Options()
         options.autotune.enabled = False
         options.threading.private_threadpool_size = 1  # not one of those that compute
         batches = batches.apply(tf.data.experimental.assert_cardinality(len(self)))
         return batches.prefetch(2).with_options(options)
+
+    def _pass(self) -> Iterator[tuple[np.ndarray, ...]]:
+        try:
+            for index in range(len(self)):
+                yield self[index]
+        except Exception as error:
+            self.failure = error
+            raise
 
     def shuffle(self, epoch: int) -> None:
         """Put the images in the order of an epoch, each in a view, as nothing but the seed and its number decides."""

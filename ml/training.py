@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from ml.adam import FusedAdam
 from ml.batches import Batches, LabelledImages, channel_statistics
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["LabelledImages", "TrainedHead", "predict_head", "train_head"]
 
 STEPS_AT_ONCE = 8
-#: Images at a time, where no gradient wants few.
-VALIDATION_BATCH = 128
+#: Batches that make one where no gradient wants few images.
+VALIDATION_BATCHES = 4
 #: Settings that change nothing in what a training of a given length and beginning computes.
 INDIFFERENT = {"checkpoint_seconds", "precision", "warm_start", "warm_epochs"}
 
@@ -141,14 +142,21 @@ def train_head(
     checkpoints = Checkpoints(checkpoint, decided_by, state, settings.checkpoint_seconds)
     course = _Course(head, batches, settings, checkpoints, on_epoch, began)
     if not course.is_over:
-        model.fit(
-            batches.dataset(),
-            validation_data=Batches(reader, validation, VALIDATION_BATCH).dataset(),
-            epochs=settings.epochs,
-            initial_epoch=len(course.progress.rows),
-            verbose=0,
-            callbacks=[course],
-        )
+        held_out = Batches(reader, validation, VALIDATION_BATCHES * settings.batch_size)
+        try:
+            model.fit(
+                batches.dataset(),
+                validation_data=held_out.dataset(),
+                epochs=settings.epochs,
+                initial_epoch=len(course.progress.rows),
+                shuffle=False,  # the dataset is in its epoch's order
+                verbose=0,
+                callbacks=[course],
+            )
+        except tf.errors.OpError:
+            for failure in filter(None, (batches.failure, held_out.failure)):
+                raise failure from None
+            raise
     return _finished(build, head, course.progress, precision)
 
 

@@ -6,6 +6,7 @@ from sklearn.metrics import f1_score
 
 from ml.checkpoints import Checkpoint
 from ml.config import StoreSettings, TrainSettings
+from ml.errors import DataError
 from ml.features import FeatureReader, write_shard
 from ml.storage import open_store
 from ml.training import LabelledImages, predict_head, train_head
@@ -59,6 +60,14 @@ def test_classes_that_differ_are_learnt(train, reader):
     test = labelled(range(50, 60))
     predicted = predict_head(trained.head, reader, test.image_ids)["probabilities"].argmax(axis=1)
     np.testing.assert_array_equal(predicted, test.labels)
+
+
+def test_what_fails_while_maps_are_read_is_raised_as_what_it_is(train):
+    """Not as TensorFlow's error, which the pipeline would take for one that passes."""
+    gone = LabelledImages([*(f"id{index}" for index in range(40)), "gone"], np.zeros(41, np.int64))
+
+    with pytest.raises(DataError, match="Image gone has no feature map under features/two/0/"):
+        train(validation=gone)
 
 
 CONTRADICTING = LabelledImages([f"id{index}" for index in range(40, 50)], np.array([1, 0] * 5))
