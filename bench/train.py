@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,6 +172,7 @@ def _floors(context: Context) -> dict[str, dict[str, float]]:
 
 def _floor(context: Context, maps: FeatureMaps, images: list[ImageSource]) -> dict[str, float]:
     from ml.calibration import choose_batching, compiled
+    from ml.extraction import AT_ONCE
     from ml.inference import build_frozen
 
     size = context.settings.images.size
@@ -181,13 +183,17 @@ def _floor(context: Context, maps: FeatureMaps, images: list[ImageSource]) -> di
     run(batch)
     _, once = _timed(lambda: run(batch))
     batches = max(2, round(STEP_SECONDS / once))
-    bare, step = [], []
+    bare, pair, step = [], [], []
     for _ in range(REPEATS):
         _, seconds = _timed(lambda: [run(batch) for _ in range(batches)])
         bare.append(batches * len(batch) / seconds)
+        with ThreadPoolExecutor(AT_ONCE) as pool:  # as the step does it, for comparison; the floor is the plain loop
+            _, seconds = _timed(lambda: list(pool.map(run, [batch] * batches)))
+        pair.append(batches * len(batch) / seconds)
         step.append(_step_rate(context, maps, images[: batches * len(batch)]))
     return {
         "bare_images_per_second": max(bare),
+        "bare_two_at_once_images_per_second": max(pair),
         "step_images_per_second": max(step),
         "share_of_floor": max(step) / max(bare),
     }
