@@ -28,6 +28,7 @@ from ml.steps import extract, list_missing, train
 from ml.storage import open_store
 
 VARIANT, EPOCHS, FILES = "mobilenet", 3, 100
+MOST_IMAGES = 20_000
 
 
 def run(count: int, folder: Path) -> dict[str, float]:
@@ -56,6 +57,7 @@ def _context(folder: Path) -> Context:
         {
             "store": {"url": str(folder / "store"), "cache_dir": folder / "cache"},
             "variants": {VARIANT: {"backbone": VARIANT}},
+            "features": {"part_size": MOST_IMAGES},  # one part, so that what streams is all that can grow
             "weights": "random",
             "train": {"epochs": EPOCHS, "patience": EPOCHS},
             "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",

@@ -22,6 +22,7 @@ from ml.backbones import build_backbone, weights_digest
 from ml.calibration import choose_batching, choose_precision, compiled
 from ml.features import FeatureReader, features_fingerprint, set_aside, write_shard
 from ml.inference import build_frozen, freeze
+from ml.machine import release_memory
 from ml.sources import read_blocks
 from ml.threads import map_ahead
 
@@ -147,6 +148,7 @@ def extract_maps(
     if not images:
         return {maps.variant: Extracted(0, 0.0) for maps in variants}
     started = time.monotonic()
+    release_memory()  # of calibration, and of the part before
     extractors = [_Extractor(context, settings, maps) for maps in variants]
     size, shard = settings.images.size, settings.features.shard_size
     most = max(BLOCK, *(extractor.batch_size for extractor in extractors))
@@ -193,8 +195,9 @@ class _Extractor:
         self._batching: Batching = choose_batching(context, settings, maps.variant, maps.fingerprint, function)
         # Rounded here: NumPy takes ten times as long.
         self._function = compiled(lambda images: tf.cast(function(images), tf.float16), self._batching.xla)
+        self._shard_size = settings.features.shard_size
         self._ids: list[str] = []
-        self._parts: list[np.ndarray] = []
+        self._maps: np.ndarray | None = None
         self._writing: Future[None] | None = None
 
     @property
@@ -217,22 +220,22 @@ class _Extractor:
 
     def add(self, images: Sequence[ImageSource], maps: np.ndarray) -> None:
         """Keep maps until they are written."""
+        if self._maps is None:
+            # One piece of memory for the shard: many small ones would be freed in another order, and leave holes.
+            self._maps = np.empty((self._shard_size + self.batch_size, *maps.shape[1:]), np.float16)
+        self._maps[self.filled : self.filled + len(maps)] = maps
         self._ids += [image.image_id for image in images]
-        self._parts.append(maps)
 
     def flush(self, writer: ThreadPoolExecutor) -> None:
         """Begin to write what waits, after the shard before it."""
         self.wait()
-        if self._ids:
-            ids, parts = self._ids, self._parts
-            self._ids, self._parts = [], []
-            self._writing = writer.submit(self._write, ids, parts)
+        if self._maps is not None:
+            ids, maps = self._ids, self._maps[: self.filled]
+            self._ids, self._maps = [], None
+            self._writing = writer.submit(write_shard, self._store, self.maps.prefix, ids, maps)
 
     def wait(self) -> None:
         """Until the shard that is being written is there; raises what went wrong."""
         if self._writing is not None:
             self._writing.result()
             self._writing = None
-
-    def _write(self, ids: Sequence[str], parts: Sequence[np.ndarray]) -> None:
-        write_shard(self._store, self.maps.prefix, ids, np.concatenate(parts))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
+import gc
 import logging
 import os
 import platform
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["claim_accelerator", "claim_one", "describe_machine"]
+__all__ = ["claim_accelerator", "claim_one", "describe_machine", "release_memory"]
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +82,18 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return os.open(path, os.O_CREAT | os.O_RDONLY, 0o644)
+
+
+def release_memory() -> None:
+    """Give memory that nothing uses back to the operating system, before work that needs much of it.
+
+    Graphs refer to themselves: those that are done with are a few objects and hundreds of megabytes, and Python's
+    collector, which counts objects, lets them lie. What is freed in many pieces glibc keeps, unless it is told.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+    if trim is not None:
+        trim(0)
 
 
 @cache

@@ -18,6 +18,7 @@ from ml.adam import FusedAdam
 from ml.batches import Batches, LabelledImages, channel_statistics
 from ml.checkpoints import Checkpoints
 from ml.head import build_head
+from ml.machine import release_memory
 from ml.macro_f1 import MacroF1
 from ml.precision import resolve_precision
 from ml.sampling import class_weights
@@ -131,6 +132,7 @@ def train_head(
         attention: whether the head has it.
     """
     began = time.monotonic()
+    release_memory()  # of what was trained or extracted before
     precision = resolve_precision(settings.precision)
     build = partial(build_head, reader.shape(), class_count, settings, attention=attention)
     head = _initial_head(build, reader, training, precision, initial)
