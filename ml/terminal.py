@@ -50,7 +50,8 @@ def trials_table(variant: str, trials: Sequence[Mapping[str, Any]]) -> Table:
 
 def leaderboard_table(evaluation: Mapping[str, Any]) -> Table:
     """The candidates of a run, best first, and the champion they were measured beside."""
-    table = Table("variant", "validation macro F1", "accuracy", "macro F1", "ms an image", "seconds", "weights")
+    # In two lines, so that all of it fits into 80 columns.
+    table = Table("variant", "validation\nmacro F1", "accuracy", "macro\nF1", "ms an\nimage", "seconds", "weights")
     for row in evaluation["leaderboard"]:
         mark = "* " if row["variant"] == evaluation["chosen"] else "  "
         table.add_row(
