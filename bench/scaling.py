@@ -28,12 +28,11 @@ from ml.steps import extract, list_missing, train
 from ml.storage import open_store
 
 VARIANT, EPOCHS, FILES = "mobilenet", 3, 100
-MOST_IMAGES = 20_000
 
 
 def run(count: int, folder: Path) -> dict[str, float]:
     """Seconds of extraction, of an epoch and of what precedes the first one, and peaks of resident memory, GiB."""
-    context = _context(folder)
+    context = _context(folder, count)
     _store_run(context, count)
     started = time.perf_counter()
     for part in list_missing.run(context, "scaling"):
@@ -52,12 +51,12 @@ def run(count: int, folder: Path) -> dict[str, float]:
     }
 
 
-def _context(folder: Path) -> Context:
+def _context(folder: Path, count: int) -> Context:
     settings = Settings.model_validate(
         {
             "store": {"url": str(folder / "store"), "cache_dir": folder / "cache"},
             "variants": {VARIANT: {"backbone": VARIANT}},
-            "features": {"part_size": MOST_IMAGES},  # one part, so that what streams is all that can grow
+            "features": {"part_size": count},  # one part, so that what streams is all that can grow
             "weights": "random",
             "train": {"epochs": EPOCHS, "patience": EPOCHS},
             "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",

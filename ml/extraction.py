@@ -197,7 +197,7 @@ class _Extractor:
         self._function = compiled(lambda images: tf.cast(function(images), tf.float16), self._batching.xla)
         self._shard_size = settings.features.shard_size
         self._ids: list[str] = []
-        self._maps: np.ndarray | None = None
+        self._shard: np.ndarray | None = None
         self._writing: Future[None] | None = None
 
     @property
@@ -220,18 +220,18 @@ class _Extractor:
 
     def add(self, images: Sequence[ImageSource], maps: np.ndarray) -> None:
         """Keep maps until they are written."""
-        if self._maps is None:
+        if self._shard is None:
             # One piece of memory for the shard: many small ones would be freed in another order, and leave holes.
-            self._maps = np.empty((self._shard_size + self.batch_size, *maps.shape[1:]), np.float16)
-        self._maps[self.filled : self.filled + len(maps)] = maps
+            self._shard = np.empty((self._shard_size + self.batch_size, *maps.shape[1:]), np.float16)
+        self._shard[self.filled : self.filled + len(maps)] = maps
         self._ids += [image.image_id for image in images]
 
     def flush(self, writer: ThreadPoolExecutor) -> None:
         """Begin to write what waits, after the shard before it."""
         self.wait()
-        if self._maps is not None:
-            ids, maps = self._ids, self._maps[: self.filled]
-            self._ids, self._maps = [], None
+        if self._shard is not None:
+            ids, maps = self._ids, self._shard[: self.filled]
+            self._ids, self._shard = [], None
             self._writing = writer.submit(write_shard, self._store, self.maps.prefix, ids, maps)
 
     def wait(self) -> None:

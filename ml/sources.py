@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice, repeat
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,24 +79,23 @@ def read_blocks(
         DataError: TensorFlow cannot decode an image.
     """
 
-    def places() -> Iterator[tuple[ImageSource, np.ndarray, int]]:
+    def places() -> Iterator[tuple[Sequence[ImageSource], np.ndarray, int]]:
         for start in range(0, len(images), count):
             chosen = images[start : start + count]
             block = np.empty((len(chosen), size, size, 3), np.float32)
-            for row, image in enumerate(chosen):
-                yield image, block, row
+            for row in range(len(chosen)):
+                yield chosen, block, row
 
-    def fill(place: tuple[ImageSource, np.ndarray, int]) -> np.ndarray:
-        image, block, row = place
+    def fill(place: tuple[Sequence[ImageSource], np.ndarray, int]) -> tuple[Sequence[ImageSource], np.ndarray, int]:
+        chosen, block, row = place
+        image = chosen[row]
         pixels = read_image(store, image.uri, size)
         block[row] = make_view(pixels, image.image_id, augment) if augment and image.view else pixels
-        return block
+        return place
 
-    filled = map_ahead(fill, places(), DECODERS, "decode", ahead=count)
-    for start in range(0, len(images), count):
-        chosen = images[start : start + count]
-        *_, block = islice(filled, len(chosen))  # the same for each image, and full after the last
-        yield chosen, block
+    for chosen, block, row in map_ahead(fill, places(), DECODERS, "decode", ahead=count):
+        if row == len(chosen) - 1:
+            yield chosen, block
 
 
 def read_image(store: Store, uri: str, size: int) -> np.ndarray:

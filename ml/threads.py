@@ -29,15 +29,15 @@ def map_ahead(
         ahead: how many results may wait; two a worker unless it is given.
     """
     most = 2 * workers if ahead is None else ahead
-    with ThreadPoolExecutor(workers, thread_name_prefix=name) as pool:
-        waiting: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > most:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > most:
                 yield waiting.popleft().result()
-        finally:
-            # Left before the end: what has not begun never will.
-            pool.shutdown(wait=False, cancel_futures=True)
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # Left before the end: what has not begun never will.
+        pool.shutdown(cancel_futures=True)

@@ -145,21 +145,25 @@ def train_head(
     course = _Course(head, batches, settings, checkpoints, on_epoch, began)
     if not course.is_over:
         held_out = Batches(reader, validation, VALIDATION_BATCHES * settings.batch_size)
-        try:
-            model.fit(
-                batches.dataset(),
-                validation_data=held_out.dataset(),
-                epochs=settings.epochs,
-                initial_epoch=len(course.progress.rows),
-                shuffle=False,  # the dataset is in its epoch's order
-                verbose=0,
-                callbacks=[course],
-            )
-        except tf.errors.OpError:
-            for failure in filter(None, (batches.failure, held_out.failure)):
-                raise failure from None
-            raise
+        _fit(model, batches, held_out, settings.epochs, course)
     return _finished(build, head, course.progress, precision)
+
+
+def _fit(model: keras.Model, training: Batches, validation: Batches, epochs: int, course: _Course) -> None:
+    try:
+        model.fit(
+            training.dataset(),
+            validation_data=validation.dataset(),
+            epochs=epochs,
+            initial_epoch=len(course.progress.rows),
+            shuffle=False,  # the dataset is in its epoch's order
+            verbose=0,
+            callbacks=[course],
+        )
+    except tf.errors.OpError:
+        for failure in filter(None, (training.failure, validation.failure)):
+            raise failure from None
+        raise
 
 
 def _initial_head(
