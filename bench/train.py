@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.record import Measured
+    from ml.calibration import Batching
     from ml.extraction import FeatureMaps
     from ml.sources import ImageSource
 
@@ -95,6 +97,7 @@ def measure() -> Measured:
             "incremental_vs_recipe": recipe_grown / incremental["total"],
             "warm_start_vs_recipe": recipe_grown / warm["total"],
             "extract_vs_floor_min": min(rates["share_of_floor"] for rates in floor.values()),
+            "extract_vs_folded_floor_min": min(rates["share_of_folded_floor"] for rates in floor.values()),
             "memory_20k_vs_2k": _of(scaling, 20_000)["peak_gib"] / _of(scaling, 2000)["peak_gib"],
         },
     }
@@ -161,7 +164,11 @@ def _recipe(context: Context, samples: pd.DataFrame) -> float:
 
 
 def _floors(context: Context) -> dict[str, dict[str, float]]:
-    """Images a second of each backbone in a bare loop, and through the whole step."""
+    """Images a second of each backbone in bare loops, and through the whole step.
+
+    The floor is a loop over the backbone with constant weights, as TensorFlow's own rewrites leave it, in the best
+    precision and batch. The loop over the folded graph, which the step runs, shows what the step adds to it.
+    """
     from ml.feature_plan import load_maps
     from ml.plan import load_samples
     from ml.sources import image_sources
@@ -172,36 +179,51 @@ def _floors(context: Context) -> dict[str, dict[str, float]]:
 
 
 def _floor(context: Context, maps: FeatureMaps, images: list[ImageSource]) -> dict[str, float]:
-    from ml.calibration import choose_batching, compiled
-    from ml.extraction import AT_ONCE
-    from ml.inference import build_frozen
-    from ml.threads import map_ahead
+    from ml.backbones import build_backbone
+    from ml.calibration import choose_batching
+    from ml.inference import freeze
 
-    size = context.settings.images.size
-    function = build_frozen(context.settings, maps.variant, maps.precision)
-    batching = choose_batching(context, context.settings, maps.variant, maps.fingerprint, function)
+    settings = context.settings
+
+    def frozen(folding: bool) -> Any:
+        def build_mixed() -> Any:
+            return build_backbone(settings, maps.variant, maps.precision)
+
+        return freeze(build_backbone(settings, maps.variant), maps.precision, build_mixed, folding)
+
+    plain, folded = frozen(folding=False), frozen(folding=True)
+    batching = choose_batching(context, settings, maps.variant, maps.fingerprint, folded)
+    run_plain, run_folded = (_loop(function, batching, settings.images.size) for function in (plain, folded))
+    count = batching.batch_size * max(2, round(STEP_SECONDS * run_folded(2) / batching.batch_size))
+    measured = [
+        (run_plain(count), run_folded(count), _step_rate(context, maps, images[:count])) for _ in range(REPEATS)
+    ]
+    # Medians: a step's rate is a difference of two runs, and the largest one that of a run that was held up.
+    bare, bare_folded, step = (median(rates) for rates in zip(*measured, strict=True))
+    return {
+        "bare_images_per_second": bare,
+        "bare_folded_images_per_second": bare_folded,
+        "step_images_per_second": step,
+        "share_of_floor": step / bare,
+        "share_of_folded_floor": step / bare_folded,
+    }
+
+
+def _loop(function: Any, batching: Batching, size: int) -> Callable[[int], float]:
+    """A bare loop, that gives images a second over some number of them."""
+    from ml.calibration import compiled
+
     run = compiled(function, batching.xla)
     batch = np.random.default_rng(0).random((batching.batch_size, size, size, 3), np.float32)
     run(batch)
-    _, once = _timed(lambda: run(batch))
-    batches = max(2, round(STEP_SECONDS / once))
-    work = [batch] * batches
-    bare, pair, step = [], [], []
-    for _ in range(REPEATS):
+
+    def rate(count: int) -> float:
+        batches = math.ceil(count / len(batch))
         # Nothing keeps the maps: memory that is touched for the first time would slow the floor down.
-        _, seconds = _timed(lambda: deque(map(run, work), maxlen=0))
-        bare.append(batches * len(batch) / seconds)
-        # As the step does it, for comparison; the floor is the plain loop.
-        _, seconds = _timed(lambda: deque(map_ahead(run, work, AT_ONCE, "backbone", ahead=AT_ONCE), maxlen=0))
-        pair.append(batches * len(batch) / seconds)
-        step.append(_step_rate(context, maps, images[: batches * len(batch)]))
-    return {
-        # Medians: a step's rate is a difference of two runs, and the largest one that of a run that was held up.
-        "bare_images_per_second": median(bare),
-        "bare_two_at_once_images_per_second": median(pair),
-        "step_images_per_second": median(step),
-        "share_of_floor": median(step) / median(bare),
-    }
+        _, seconds = _timed(lambda: deque(map(run, [batch] * batches), maxlen=0))
+        return batches * len(batch) / seconds
+
+    return rate
 
 
 def _step_rate(context: Context, maps: FeatureMaps, images: list[ImageSource]) -> float:

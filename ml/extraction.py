@@ -150,6 +150,7 @@ def extract_maps(
     started = time.monotonic()
     release_memory()  # of calibration, and of the part before
     extractors = [_Extractor(context, settings, maps) for maps in variants]
+    release_memory()  # of building them
     size, shard = settings.images.size, settings.features.shard_size
     most = max(BLOCK, *(extractor.batch_size for extractor in extractors))
     block = math.ceil(shard / math.ceil(shard / most))  # so that blocks fill a shard without remainder

@@ -12,6 +12,7 @@ from tensorflow.python.grappler.cluster import Cluster
 from tensorflow.python.training.saver import export_meta_graph
 
 from ml.backbones import build_backbone
+from ml.folding import fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_frozen", "freeze"]
 
-#: Of Grappler, in this order: with its weights constant, a backbone's normalisation disappears into its convolutions.
+#: Of Grappler, in this order; what they leave of a normalisation, :mod:`ml.folding` takes into the convolutions.
 REWRITES = ("function", "constfold", "arithmetic", "remap", "dependency")
 TO_BFLOAT16 = "auto_mixed_precision_onednn_bfloat16"
 
@@ -49,7 +50,10 @@ def build_frozen(settings: Settings, variant: str, precision: str) -> BackboneFu
 
 
 def freeze(
-    backbone: keras.Model, precision: str = "float32", build_mixed: Callable[[], keras.Model] | None = None
+    backbone: keras.Model,
+    precision: str = "float32",
+    build_mixed: Callable[[], keras.Model] | None = None,
+    folding: bool = True,
 ) -> BackboneFunction:
     """Turn a model into a function whose weights are constants and whose arithmetic is spelled out in its graph.
 
@@ -61,15 +65,17 @@ def freeze(
         precision: float32 or bfloat16.
         build_mixed: gives the model under Keras's own bfloat16 policy, for machines where Grappler has no such pass:
             those without oneDNN.
+        folding: False leaves the graph as TensorFlow's own rewrites do, to compare with.
     """
     plain = _constant(backbone)
+    rewritten = _folded(plain, folding)
     if precision == "float32":
-        return _function(plain, _rewritten(plain, REWRITES))
-    rewritten = _rewritten(plain, (*REWRITES, TO_BFLOAT16))
-    if _computes_in_bfloat16(rewritten) or build_mixed is None:
         return _function(plain, rewritten)
+    rounded = _rewritten(plain, rewritten, (TO_BFLOAT16, "dependency"))
+    if _computes_in_bfloat16(rounded) or build_mixed is None:
+        return _function(plain, rounded)
     mixed = _constant(build_mixed())
-    return _function(mixed, _rewritten(mixed, REWRITES))
+    return _function(mixed, _folded(mixed, folding))
 
 
 def _constant(model: keras.Model) -> Any:
@@ -79,9 +85,14 @@ def _constant(model: keras.Model) -> Any:
     return convert_variables_to_constants_v2(function.get_concrete_function(signature))
 
 
-def _rewritten(function: Any, rewrites: tuple[str, ...]) -> Any:
-    """The function's graph after some of Grappler's rewrites."""
-    definition = function.graph.as_graph_def()
+def _folded(function: Any, folding: bool) -> Any:
+    """The function's graph, its normalisations taken into its convolutions."""
+    rewritten = _rewritten(function, function.graph.as_graph_def(), REWRITES)
+    return fold(rewritten) if folding else rewritten
+
+
+def _rewritten(function: Any, definition: Any, rewrites: tuple[str, ...]) -> Any:
+    """A graph of the function after some of Grappler's rewrites."""
     graph = export_meta_graph(graph_def=definition, graph=function.graph)
     ends = meta_graph_pb2.CollectionDef()
     ends.node_list.value.extend(tensor.name for tensor in (*function.inputs, *function.outputs))

@@ -89,8 +89,11 @@ def release_memory() -> None:
 
     Graphs refer to themselves: those that are done with are a few objects and hundreds of megabytes, and Python's
     collector, which counts objects, lets them lie. What is freed in many pieces glibc keeps, unless it is told.
+    What is still used is kept out of every later collection's way, which would go through all of it.
     """
+    gc.unfreeze()
     gc.collect()
+    gc.freeze()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
     if trim is not None:
         trim(0)

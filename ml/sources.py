@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
 from functools import cache
 from itertools import repeat
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageSource", "image_sources", "read_blocks", "read_image"]
 
-#: Threads that wait for the store and decode; more than the cores, since they also wait.
-DECODERS = 4
+#: Threads that wait for the store. As many of them decode as there are cores.
+READERS = 16
+#: Images that are decoded by one call of TensorFlow.
+TOGETHER = 8
 
 
 @dataclass(frozen=True)
@@ -79,22 +84,26 @@ def read_blocks(
         DataError: TensorFlow cannot decode an image.
     """
 
-    def places() -> Iterator[tuple[Sequence[ImageSource], np.ndarray, int]]:
+    def groups() -> Iterator[tuple[Sequence[ImageSource], np.ndarray, int]]:
         for start in range(0, len(images), count):
             chosen = images[start : start + count]
             block = np.empty((len(chosen), size, size, 3), np.float32)
-            for row in range(len(chosen)):
+            for row in range(0, len(chosen), TOGETHER):
                 yield chosen, block, row
 
-    def fill(place: tuple[Sequence[ImageSource], np.ndarray, int]) -> tuple[Sequence[ImageSource], np.ndarray, int]:
-        chosen, block, row = place
-        image = chosen[row]
-        pixels = read_image(store, image.uri, size)
-        block[row] = make_view(pixels, image.image_id, augment) if augment and image.view else pixels
-        return place
+    def fill(group: tuple[Sequence[ImageSource], np.ndarray, int]) -> tuple[Sequence[ImageSource], np.ndarray, int]:
+        chosen, block, first = group
+        some = chosen[first : first + TOGETHER]
+        data = [store.get(image.uri) for image in some]
+        with decoding:
+            decoded = _decode([image.uri for image in some], data, size)
+            for row, (image, pixels) in enumerate(zip(some, decoded, strict=True), first):
+                block[row] = make_view(pixels, image.image_id, augment) if augment and image.view else pixels
+        return group
 
-    for chosen, block, row in map_ahead(fill, places(), DECODERS, "decode", ahead=count):
-        if row == len(chosen) - 1:
+    decoding = BoundedSemaphore(len(os.sched_getaffinity(0)))
+    for chosen, block, first in map_ahead(fill, groups(), READERS, "read", ahead=math.ceil(count / TOGETHER)):
+        if first + TOGETHER >= len(chosen):
             yield chosen, block
 
 
@@ -104,23 +113,32 @@ def read_image(store: Store, uri: str, size: int) -> np.ndarray:
     Raises:
         DataError: TensorFlow cannot decode it.
     """
+    return _decode([uri], [store.get(uri)], size)[0]
+
+
+def _decode(uris: Sequence[str], data: Sequence[bytes], size: int) -> list[np.ndarray]:
     import tensorflow as tf
 
-    data = store.get(uri)
     try:
         # On the processor: decoding has no GPU kernel and resizing one image there is not worth the transfer.
         with tf.device("/CPU:0"):
-            return np.asarray(_decoder(size)(tf.constant(data)))
+            return [np.asarray(pixels) for pixels in _decoder(size, len(data))(tf.constant(data))]
     except tf.errors.InvalidArgumentError as error:
-        raise DataError(f"Image {uri} was accepted but TensorFlow cannot decode it: {error.message}") from error
+        if len(data) == 1:
+            raise DataError(f"Image {uris[0]} was accepted but TensorFlow cannot decode it: {error.message}") from error
+    for uri, one in zip(uris, data, strict=True):  # which of them it was
+        _decode([uri], [one], size)
+    raise AssertionError(uris)
 
 
 @cache
-def _decoder(size: int) -> Callable[[Any], Any]:
-    """One graph, since calling its operations one by one from Python takes a third longer."""
+def _decoder(size: int, count: int) -> Callable[[Any], Sequence[Any]]:
+    """One graph for some images, since every call of TensorFlow from Python takes as long as a third of decoding."""
     import tensorflow as tf
 
     from ml.preprocessing import decode_and_resize
 
-    encoded = tf.TensorSpec([], tf.string)
-    return tf.function(lambda data: decode_and_resize(data, size), input_signature=[encoded])  # type: ignore[no-any-return]
+    def decode(data: Any) -> list[Any]:
+        return [decode_and_resize(data[row], size) for row in range(count)]
+
+    return tf.function(decode, input_signature=[tf.TensorSpec([count], tf.string)])  # type: ignore[no-any-return]

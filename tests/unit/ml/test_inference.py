@@ -1,10 +1,12 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from ml.backbones import build_backbone
 from ml.inference import build_frozen
@@ -71,6 +73,22 @@ def test_products_are_computed_in_bfloat16(frozen):
     convolutions = [node for node in inner if "Conv2D" in node.op or "Conv2d" in node.op]
     assert convolutions
     assert {node.attr["T"].type for node in convolutions} == {tf.bfloat16.as_datatype_enum}
+
+
+@pytest.mark.skipif(resolve_precision("auto") == "float32", reason="This processor is not better at bfloat16.")
+def test_all_of_mobilenet_is_fused_convolutions(frozen):
+    function = tf.function(frozen("bfloat16"))
+
+    context.enable_run_metadata()
+    function(tf.constant(IMAGES))
+    graphs = context.export_run_metadata().function_graphs
+    context.disable_run_metadata()
+
+    # The last one is what TensorFlow made of the function when it ran.
+    nodes = Counter(node.op for part in graphs[-1].partition_graphs for node in part.node)
+    assert nodes["_MklNativeFusedConv2D"] == 14
+    assert nodes["_MklNativeFusedDepthwiseConv2dNative"] == 13
+    assert not nodes["Relu6"]
 
 
 @pytest.mark.slow
