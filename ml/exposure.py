@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Exposure", "find_exposures", "find_warmups"]
 
-#: Below a published version: the request that a model server sends itself, which holds a test image.
-
 
 @dataclass(frozen=True)
 class Exposure:
