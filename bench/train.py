@@ -40,7 +40,7 @@ ARRIVALS = IMAGES // 20
 #: Of the recipe, whose time for an epoch is in proportion to its images.
 SAMPLE = 192
 #: For the rate of a whole extraction step: seconds of images beyond the first, which also pay for the graph.
-STEP_SECONDS, REPEATS = 12, 5
+STEP_SECONDS, REPEATS = 12, 3
 COUNTS = (1000, 2000, 5000, 10_000, 20_000)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import logging
+import tempfile
 import time
 import zipfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -32,13 +34,13 @@ class Checkpoint:
 
     Attributes:
         load: reads it; None where there is none.
-        save: writes it whole, or not at all.
+        save: takes a file and keeps what is in it whole, or not at all.
         remove: forgets it.
         subject: what decides the training beside what the training itself knows, by name.
     """
 
     load: Callable[[], bytes | None]
-    save: Callable[[bytes], object]
+    save: Callable[[Path], object]
     remove: Callable[[], object]
     subject: Mapping[str, str] = field(default_factory=dict)
 
@@ -52,7 +54,7 @@ def stored_checkpoint(store: Store, key: str, subject: Mapping[str, str]) -> Che
         except NotFoundError:
             return None
 
-    return Checkpoint(load, lambda data: store.put(key, data), lambda: store.delete(key), subject)
+    return Checkpoint(load, lambda path: store.upload(path, key), lambda: store.delete(key), subject)
 
 
 class Checkpoints:
@@ -104,19 +106,21 @@ class Checkpoints:
         if self._checkpoint is None or time.monotonic() - self._saved_at < self._every:
             return
         values = [keras.ops.convert_to_numpy(variable) for variable in self._variables]
-        self._checkpoint.save(_pack(self._decided_by, progress, values))
+        with tempfile.TemporaryDirectory() as folder:  # in memory it would be there three times
+            path = Path(folder) / "checkpoint.npz"
+            _pack(path, self._decided_by, progress, values)
+            self._checkpoint.save(path)
         self._saved_at = time.monotonic()
 
 
-def _pack(decided_by: Mapping[str, str], progress: Progress, values: Sequence[np.ndarray]) -> bytes:
+def _pack(path: Path, decided_by: Mapping[str, str], progress: Progress, values: Sequence[np.ndarray]) -> None:
     """As NumPy's archive, whose CRC-32 tells whether it is whole; nothing is pickled."""
     names = list(progress.rows[0])
-    buffer = io.BytesIO()
     arrays = {f"variable_{index:03d}": value for index, value in enumerate(values)} | {
         f"best_{index:03d}": value for index, value in enumerate(progress.best_weights)
     }
     np.savez(
-        buffer,
+        path,
         allow_pickle=False,
         decided_by=np.array(json.dumps(dict(decided_by))),
         names=np.array(names),
@@ -124,7 +128,6 @@ def _pack(decided_by: Mapping[str, str], progress: Progress, values: Sequence[np
         seconds=np.array(progress.seconds),
         **arrays,
     )
-    return buffer.getvalue()
 
 
 def _unpack(data: bytes) -> tuple[dict[str, str], Progress, list[np.ndarray]]:

@@ -10,14 +10,17 @@ import pandas as pd
 
 from ml import layout
 from ml.explain import choose_examples, overlay_examples
+from ml.intervals import metric_intervals
 from ml.latency import Latency, measure_latency
 from ml.metrics import classification_metrics
 from ml.plots.attention import attention_overlays
 from ml.plots.evaluation import classification_report_table, confusion_heatmap
+from ml.plots.probabilities import class_curves, reliability_diagram
 from ml.plots.style import png_bytes
 from ml.plots.training import learning_curves
 from ml.prediction import assemble
 from ml.storage import dump_json
+from ml.temperature import fit_temperature, soften, store_temperature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from ml.context import Context
     from ml.registry import Registry
 
-__all__ = ["leaderboard_row", "measure", "rank"]
+__all__ = ["leaderboard_row", "measure", "measure_split", "predictions", "rank"]
 
 
 def measure(
@@ -34,30 +37,42 @@ def measure(
 ) -> dict[str, Any]:
     """Measure a contender of the run, time it, and keep everything in the store and at the tracking server.
 
+    First its temperature is fitted to the validation images: what is measured are the probabilities that are served.
+
     Args:
         context: settings and store.
         registry: the tracking server.
         contender: a head or an ensemble.
-        held_out: the validation and test images: columns image_id, uri, label and split.
-        output: ``probabilities`` float32 [N, C] and ``attention`` float32 [N, H, W] for the rows of ``held_out``.
+        held_out: the validation and test images: columns image_id, uri, group, label and split.
+        output: ``probabilities`` float32 [N, C], before a temperature, and ``attention`` float32 [N, H, W] for the
+            rows of ``held_out``.
 
     Returns:
         Its row of the leaderboard.
     """
+    splits = {split: (held_out["split"] == split).to_numpy() for split in ("validation", "test")}
+    raw = output["probabilities"]
+    temperature = fit_temperature(held_out["label"].to_numpy()[splits["validation"]], raw[splits["validation"]])
+    store_temperature(context.store, contender, temperature)
+    output = {**output, "probabilities": soften(raw, temperature)}
     metrics = {
-        split: classification_metrics(
-            held_out["label"].to_numpy()[held_out["split"] == split],
-            output["probabilities"][held_out["split"] == split],
-            contender.classes,
-        )
-        for split in ("validation", "test")
+        split: measure_split(held_out[rows], output["probabilities"][rows], contender.classes, split == "test")
+        for split, rows in splits.items()
     }
     size = contender.lead.restore_settings(context.settings).images.size
     latency = measure_latency(assemble(context, contender), size)
     pictures = _pictures(context, contender, held_out, output, metrics["test"])
+    pictures["reliability.png"] = png_bytes(
+        reliability_diagram(
+            held_out["label"].to_numpy()[splits["test"]],
+            raw[splits["test"]],
+            output["probabilities"][splits["test"]],
+            temperature,
+        )
+    )
     files = {
         **pictures,
-        "predictions.parquet": _predictions(held_out, output["probabilities"], contender.classes),
+        "predictions.parquet": predictions(held_out, output["probabilities"], contender.classes),
         "latency.json": dump_json(latency._asdict()),
         "metrics.json": dump_json(metrics),
     }
@@ -65,6 +80,42 @@ def measure(
         context.store.put(layout.run_key(contender.run_id, contender.name, name), data)
     _track(registry, contender, metrics, latency, pictures)
     return leaderboard_row(contender, metrics, latency) | {"figures": list(pictures)}
+
+
+def measure_split(
+    images: pd.DataFrame, probabilities: np.ndarray, classes: tuple[str, ...], intervals: bool = True
+) -> dict[str, Any]:
+    """Metrics of the images of a split, with their intervals.
+
+    Args:
+        images: columns label and group.
+        probabilities: of these images, as :func:`ml.metrics.classification_metrics` takes them.
+        classes: the labels.
+        intervals: whether to add them, as ``intervals``.
+    """
+    labels = images["label"].to_numpy()
+    metrics = classification_metrics(labels, probabilities, classes)
+    if intervals:
+        metrics["intervals"] = metric_intervals(labels, probabilities, classes, images["group"].tolist())
+    return metrics
+
+
+def predictions(images: pd.DataFrame, probabilities: np.ndarray, classes: tuple[str, ...]) -> bytes:
+    """A parquet file with what a contender answers for each image, so that any metric can be computed again.
+
+    Args:
+        images: columns image_id, split and label.
+        probabilities: float [N, C], or [N, C + 1] with a last column for classes that are gone.
+        classes: the C labels.
+
+    Returns:
+        Those columns, ``predicted`` (int, C for a class that is gone) and a column ``p_<label>`` for each class.
+    """
+    columns = {f"p_{label}": probabilities[:, index] for index, label in enumerate(classes)}
+    frame = images[["image_id", "split", "label"]].assign(predicted=probabilities.argmax(axis=1), **columns)
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
 
 
 def leaderboard_row(
@@ -112,9 +163,13 @@ def _pictures(
     test: Mapping[str, Any],
 ) -> dict[str, bytes]:
     """By file name; an ensemble has no epochs to draw, and an ablation looks everywhere alike."""
+    in_test = (held_out["split"] == "test").to_numpy()
     figures = {
         "confusion.png": confusion_heatmap(np.array(test["confusion"]), contender.classes),
         "report.png": classification_report_table(pd.DataFrame(test["report"])),
+        "class_curves.png": class_curves(
+            held_out["label"].to_numpy()[in_test], output["probabilities"][in_test], test["report"]
+        ),
     }
     if len(contender.members) == 1:
         stored = context.store.get(layout.run_key(contender.run_id, contender.name, "history.parquet"))
@@ -127,14 +182,6 @@ def _pictures(
     return {name: png_bytes(figure) for name, figure in figures.items()}
 
 
-def _predictions(held_out: pd.DataFrame, probabilities: np.ndarray, classes: tuple[str, ...]) -> bytes:
-    columns = {f"p_{label}": probabilities[:, index] for index, label in enumerate(classes)}
-    frame = held_out[["image_id", "split", "label"]].assign(predicted=probabilities.argmax(axis=1), **columns)
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()
-
-
 def _track(
     registry: Registry,
     contender: Contender,
@@ -142,9 +189,12 @@ def _track(
     latency: Latency,
     pictures: Mapping[str, bytes],
 ) -> None:
-    names = ("accuracy", "macro_f1", "weighted_f1")
+    names = ("accuracy", "macro_f1", "weighted_f1", "calibration_error")
     figures = {f"{split}_{name}": float(metrics[split][name]) for split in metrics for name in names}
     by_class = {f"test_f1_class_{index}": float(row["f1"]) for index, row in enumerate(metrics["test"]["report"])}
+    ends = metrics["test"]["intervals"]["macro_f1"]
+    if ends:
+        figures |= {"test_macro_f1_low": ends[0], "test_macro_f1_high": ends[1]}
     times = {"latency_ms_p50": latency.p50, "latency_ms_p95": latency.p95}
     registry.log_metrics(contender.mlflow_run_id, figures | by_class | times)
     registry.log_files(contender.mlflow_run_id, pictures)

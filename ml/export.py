@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ml.config import Settings
 
-__all__ = ["assemble_ensemble", "assemble_model", "checksums", "export_model", "write_warmup"]
+__all__ = ["assemble_ensemble", "assemble_model", "assemble_scaled", "checksums", "export_model", "write_warmup"]
 
 
 class Classifier(tf.Module):  # type: ignore[misc]
@@ -89,6 +89,31 @@ def assemble_ensemble(
         grids: height and width of each one's attention map.
     """
     return _Ensemble(members, weights, grids)
+
+
+class _Scaled(tf.Module):  # type: ignore[misc]
+    """:func:`ml.temperature.soften` as TensorFlow's operations."""
+
+    def __init__(self, model: Callable[..., Any], temperature: float) -> None:
+        super().__init__(name="scaled")
+        self.model = model
+        self._power = 1 / temperature
+
+    def __call__(self, images: Any) -> dict[str, Any]:
+        output = self.model(images)
+        probabilities = output["probabilities"]
+        powers = tf.pow(probabilities / tf.reduce_max(probabilities, axis=1, keepdims=True), self._power)
+        return {**output, "probabilities": powers / tf.reduce_sum(powers, axis=1, keepdims=True)}
+
+
+def assemble_scaled(model: Callable[..., Any], temperature: float) -> Callable[..., Any]:
+    """A model whose probabilities are scaled by a temperature.
+
+    Args:
+        model: as :func:`assemble_model` or :func:`assemble_ensemble` gives it.
+        temperature: from :func:`ml.temperature.fit_temperature`; 1 gives the model as it is.
+    """
+    return model if temperature == 1 else _Scaled(model, temperature)
 
 
 class _Served(tf.Module):  # type: ignore[misc]

@@ -2,25 +2,66 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ml.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ml.config import GateSettings
+    from ml.intervals import Comparison
 
-__all__ = ["Decision", "RuleResult", "decide"]
+__all__ = ["Decision", "Evidence", "RuleResult", "decide"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a decision rests on, all of it measured on the test split.
+
+    Attributes:
+        metrics: the winner's, as :func:`ml.metrics.classification_metrics` gives them.
+        latency_ms: milliseconds within which the winner answers 95 of 100 single images; None if not measured.
+        leaked: test images that the winner was fitted to, or whose group it was.
+        comparison: with the champion, on the test images that the champion was not fitted to; None before the first
+            promotion.
+    """
+
+    metrics: Mapping[str, Any]
+    latency_ms: float | None = None
+    leaked: int = 0
+    comparison: Comparison | None = None
 
 
 @dataclass(frozen=True)
 class RuleResult:
-    """One rule's outcome in words and numbers."""
+    """One rule's outcome in words and numbers.
+
+    Attributes:
+        name: what is measured.
+        passed: whether it is met.
+        measured: in words.
+        required: in words.
+        missing: the smallest change that would have met it; empty where it is met.
+        value: what was measured; None where it could not be.
+        bound: that it was held against.
+    """
 
     name: str
     passed: bool
     measured: str
     required: str
+    missing: str = ""
+    value: float | None = None
+    bound: float | None = None
+
+    def __str__(self) -> str:
+        """As a reason names it."""
+        return f"{self.name}: {self.measured}, required {self.required}{f' ({self.missing})' if self.missing else ''}"
 
 
 @dataclass(frozen=True)
@@ -36,72 +77,161 @@ class Decision:
         return {**asdict(self), "rules": [asdict(rule) for rule in self.rules]}
 
 
-def decide(
-    winner: Mapping[str, Any],
-    champion: Mapping[str, Any] | None,
-    settings: GateSettings,
-    latency_ms: float | None = None,
-) -> Decision:
-    """Apply the configured rules to the winner's metrics on the test split.
+def decide(evidence: Evidence, settings: GateSettings) -> Decision:
+    """Apply the configured rules to the winner. What could not be measured meets no rule.
 
-    Args:
-        winner: metrics as :func:`ml.metrics.classification_metrics` gives them.
-        champion: the champion's metrics on the same images, None before the first promotion.
-        settings: the rules.
-        latency_ms: milliseconds within which the winner answers 95 of 100 single images; None if not measured.
+    Raises:
+        ConfigError: ``gate.classes`` names a class that there is not.
     """
     rules = [
-        *_absolute(winner, settings),
-        *_latency(latency_ms, settings),
-        *_against_champion(winner, champion, settings),
+        *_averages(evidence.metrics, settings),
+        *_classes(evidence.metrics["report"], settings),
+        *_latency(evidence.latency_ms, settings),
+        *_against_champion(evidence.comparison, settings),
     ]
     if not rules:
         return Decision(False, "No gate rule is configured, so nothing is promoted; set one under `gate`.", ())
+    rules.append(_unseen(evidence.leaked))
     failed = [rule for rule in rules if not rule.passed]
-    if failed:
-        reason = "; ".join(f"{rule.name}: {rule.measured}, required {rule.required}" for rule in failed)
-        return Decision(False, f"Rejected: {reason}.", tuple(rules))
-    reason = "; ".join(f"{rule.name}: {rule.measured}, required {rule.required}" for rule in rules)
-    return Decision(True, f"Cleared: {reason}.", tuple(rules))
+    verdict, named = ("Rejected", failed) if failed else ("Cleared", rules)
+    return Decision(not failed, f"{verdict}: {'; '.join(map(str, named))}.", tuple(rules))
 
 
-def _absolute(winner: Mapping[str, Any], settings: GateSettings) -> list[RuleResult]:
-    rules = []
+def _averages(metrics: Mapping[str, Any], settings: GateSettings) -> Iterator[RuleResult]:
     if settings.min_macro_f1 is not None:
-        measured = float(winner["macro_f1"])
-        rules.append(_at_least("macro F1", measured, settings.min_macro_f1))
-    if settings.min_class_f1 is not None:
-        worst = min(winner["report"], key=lambda row: float(row["f1"]))
-        rules.append(_at_least(f"F1 of the weakest class, {worst['label']}", float(worst["f1"]), settings.min_class_f1))
-    return rules
-
-
-def _latency(latency_ms: float | None, settings: GateSettings) -> list[RuleResult]:
-    most = settings.max_latency_ms
-    if most is None:
-        return []
-    passed = latency_ms is not None and latency_ms <= most
-    measured = "not measured" if latency_ms is None else f"{latency_ms:.1f} ms"
-    return [RuleResult("latency of one image, 95th percentile", passed, measured, f"at most {most:g} ms")]
-
-
-def _against_champion(
-    winner: Mapping[str, Any], champion: Mapping[str, Any] | None, settings: GateSettings
-) -> list[RuleResult]:
-    if champion is None or settings.champion_margin is None:
-        return []
-    measured, bar = float(winner["macro_f1"]), float(champion["macro_f1"])
-    by = f" by {settings.champion_margin:g} or more" if settings.champion_margin else ""
-    return [
-        RuleResult(
-            "better than the champion",
-            # Strictly better: a tie keeps the champion.
-            measured > bar and measured >= bar + settings.champion_margin,
-            f"{measured:.4f}",
-            f"above the champion's {bar:.4f}{by}, on the same test images",
+        yield _at_least("macro F1", metrics["macro_f1"], settings.min_macro_f1)
+    if settings.max_calibration_error is not None:
+        yield _at_most(
+            "calibration error", metrics["calibration_error"], settings.max_calibration_error, SHARE, "too high"
         )
-    ]
 
 
-def _at_least(name: str, measured: float, required: float) -> RuleResult:
-    return RuleResult(name, measured >= required, f"{measured:.4f}", f"at least {required:g}")
+def _classes(report: Sequence[Mapping[str, Any]], settings: GateSettings) -> Iterator[RuleResult]:
+    if settings.min_class_f1 is not None:
+        weakest = _weakest(report, "f1")
+        yield _class_f1(f"F1 of the weakest class, {weakest['label']}", weakest, settings.min_class_f1)
+    if settings.min_class_recall is not None:
+        weakest = _weakest(report, "recall")
+        yield _class_recall(f"recall of the weakest class, {weakest['label']}", weakest, settings.min_class_recall)
+    rows = {row["label"]: row for row in report}
+    for label, floors in settings.classes.items():
+        if label not in rows:
+            raise ConfigError(f"`gate.classes` names '{label}', which is no class.", f"Classes: {', '.join(rows)}.")
+        if floors.min_f1 is not None:
+            yield _class_f1(f"F1 of {label}", rows[label], floors.min_f1)
+        if floors.min_recall is not None:
+            yield _class_recall(f"recall of {label}", rows[label], floors.min_recall)
+
+
+def _weakest(report: Sequence[Mapping[str, Any]], figure: str) -> Mapping[str, Any]:
+    """A class of which nothing is known is the weakest: one without test images, or without a figure."""
+    return min(report, key=lambda row: (row["support"] > 0, not math.isnan(row[figure]), row[figure]))
+
+
+def _class_f1(name: str, row: Mapping[str, Any], floor: float) -> RuleResult:
+    return _at_least(name, row["f1"], floor) if row["support"] else _without_images(name, floor)
+
+
+def _class_recall(name: str, row: Mapping[str, Any], floor: float) -> RuleResult:
+    support = row["support"]
+    if not support:
+        return _without_images(name, floor)
+    result = _at_least(name, row["recall"], floor)
+    if result.passed or math.isnan(row["recall"]):
+        return result
+    found = round(row["recall"] * support)
+    # The first whole number of images whose share, as it is computed, meets the floor.
+    needed = next(count for count in range(found, support + 1) if count / support >= floor)
+    return replace(result, missing=f"{needed - found} more of its {support} images to be found")
+
+
+def _without_images(name: str, floor: float) -> RuleResult:
+    return RuleResult(
+        name, False, "no test images", f"at least {floor:g}", "images of it in the test split", None, floor
+    )
+
+
+def _latency(latency_ms: float | None, settings: GateSettings) -> Iterator[RuleResult]:
+    if settings.max_latency_ms is not None:
+        value = math.nan if latency_ms is None else latency_ms
+        yield _at_most(
+            "latency of one image, 95th percentile", value, settings.max_latency_ms, MILLISECONDS, "too long"
+        )
+
+
+def _against_champion(comparison: Comparison | None, settings: GateSettings) -> Iterator[RuleResult]:
+    """It must look better, since a tie keeps the champion, and must hardly be worse."""
+    margin, risk = settings.champion_margin, settings.champion_risk
+    if comparison is None or margin is None:
+        return
+    name, where = "better than the champion", f"on {comparison.images:,} test images that it was not trained on"
+    if not comparison.images:
+        yield RuleResult(name, False, "not measured", f"above the champion's, {where}", "such images")
+        return
+    gap = comparison.champion - comparison.challenger
+    yield RuleResult(
+        name,
+        gap < 0,
+        f"{comparison.challenger:.4f}",
+        f"above the champion's {comparison.champion:.4f}, {where}",
+        "" if gap < 0 else f"more than {SHARE.show(gap)} short",
+        comparison.challenger,
+        comparison.champion,
+    )
+    yield _risk(comparison, margin, risk)
+
+
+def _risk(comparison: Comparison, margin: float, risk: float) -> RuleResult:
+    name = f"probability that it is worse than the champion{f' by more than {margin:g}' if margin else ''}"
+    probability = comparison.probability_worse(margin)
+    if math.isnan(probability):
+        measured = "not measured, all test images are of one group"
+        return RuleResult(name, False, measured, f"at most {risk:g}", "images of other groups", None, risk)
+    passed = probability <= risk
+    # The margin at which the share of samples that lie beyond it is small enough.
+    enough = float(-np.quantile(comparison.differences, risk, method="inverted_cdf"))
+    missing = "" if passed else f"a margin of {SHARE.up(enough)} would do"
+    return RuleResult(name, passed, f"{probability:.3f}", f"at most {risk:g}", missing, probability, risk)
+
+
+def _unseen(leaked: int) -> RuleResult:
+    missing = f"a test split without {'it' if leaked == 1 else 'them'}" if leaked else ""
+    return RuleResult("test images seen in training", not leaked, str(leaked), "none", missing, float(leaked), 0.0)
+
+
+def _at_least(name: str, value: float, bound: float) -> RuleResult:
+    passed, gap = value >= bound, bound - value
+    return _result(name, passed, value, f"at least {bound:g}", SHARE, f"{SHARE.up(gap)} short", bound)
+
+
+def _at_most(name: str, value: float, bound: float, unit: _Unit, excess: str) -> RuleResult:
+    passed, gap = value <= bound, value - bound
+    return _result(name, passed, value, f"at most {bound:g}{unit.name}", unit, f"{unit.up(gap)} {excess}", bound)
+
+
+def _result(
+    name: str, passed: bool, value: float, required: str, unit: _Unit, missing: str, bound: float
+) -> RuleResult:
+    if math.isnan(value):
+        return RuleResult(name, False, "not measured", required, "a figure", None, bound)
+    return RuleResult(name, passed, unit.show(value), required, "" if passed else missing, float(value), bound)
+
+
+class _Unit(NamedTuple):
+    """How figures are written."""
+
+    digits: int
+    name: str
+
+    def show(self, value: float) -> str:
+        return f"{value:.{self.digits}f}{self.name}"
+
+    def up(self, gap: float) -> str:
+        """Never less than what is missing."""
+        if math.isnan(gap):
+            return self.show(gap)
+        scale = 10**self.digits
+        return self.show(math.ceil(round(gap * scale, 6)) / scale)  # a difference of two decimals has a tail
+
+
+SHARE, MILLISECONDS = _Unit(4, ""), _Unit(1, " ms")

@@ -7,6 +7,7 @@ import re
 
 __all__ = [
     "ABLATION_ENDING",
+    "CHAMPION_PREDICTIONS",
     "ENSEMBLE",
     "FEATURES",
     "FORGOTTEN",
@@ -59,6 +60,8 @@ PSEUDONYM_KEY = "pseudonyms/key"
 #: Name of the ensemble among a run's candidates.
 ENSEMBLE = "ensemble"
 ABLATION_ENDING = "-no-attention"
+#: In a run's folder: what the champion of that time answered for the run's test images.
+CHAMPION_PREDICTIONS = "champion.parquet"
 
 
 def image_key(image_id: str, ending: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ml.storage import Store
 
-__all__ = ["load_plan", "load_samples", "store_plan", "was_fitted_to"]
+__all__ = ["load_plan", "load_samples", "store_plan", "training_images", "was_fitted_to"]
 
 
 def store_plan(store: Store, plan: Mapping[str, Any], samples: pd.DataFrame) -> None:
@@ -44,6 +44,12 @@ def was_fitted_to(store: Store, run_id: str, image_ids: AbstractSet[str]) -> boo
     """Whether a run trained on one of some images or chose by it, forgotten or not."""
     samples = _read_samples(store, run_id)
     return bool((samples["image_id"].isin(image_ids) & (samples["split"] != "test")).any())
+
+
+def training_images(store: Store, run_id: str) -> pd.DataFrame:
+    """What a run fitted weights to, forgotten since or not: columns image_id and group."""
+    samples = _read_samples(store, run_id)
+    return samples.loc[samples["split"] == "train", ["image_id", "group"]]
 
 
 def load_samples(store: Store, run_id: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from ml.ensemble import soft_vote
 from ml.errors import DataError
 from ml.extraction import describe_maps, extract_maps, missing_images
 from ml.features import FeatureReader
+from ml.temperature import load_temperature
 from ml.training import predict_head
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ __all__ = ["assemble", "predict"]
 def predict(context: Context, contender: Contender, images: Sequence[ImageSource]) -> dict[str, np.ndarray]:
     """Ask for images; where one of them lacks a feature map, those that are missing are extracted first.
 
+    The probabilities are those of the heads, before a temperature.
+
     Returns:
         ``probabilities`` float32 [N, C] and ``attention`` float32 [N, H, W], in the order of the images.
     """
@@ -34,22 +37,23 @@ def predict(context: Context, contender: Contender, images: Sequence[ImageSource
 
 
 def assemble(context: Context, contender: Contender) -> Callable[..., Any]:
-    """The whole model, as it is timed and exported.
+    """The whole model, with the temperature of its evaluation, as it is timed and exported.
 
     Returns:
         A trackable callable from float32 [N, size, size, 3] in [0, 1] to ``probabilities`` and
         ``attention``.
     """
-    from ml.export import assemble_ensemble, assemble_model
+    from ml.export import assemble_ensemble, assemble_model, assemble_scaled
 
-    models = []
+    models: list[Callable[..., Any]] = []
     for candidate in (member.candidate for member in contender.members):
         head, settings = load_head(context.store, candidate, context.settings), candidate.restore_settings
         models.append(assemble_model(settings(context.settings), candidate.variant, head, candidate.precision))
-    if len(models) == 1:
-        return models[0]
-    grids = [member.candidate.feature_shape[:2] for member in contender.members]
-    return assemble_ensemble(models, [member.weight for member in contender.members], grids)
+    model = models[0]
+    if len(models) > 1:
+        grids = [member.candidate.feature_shape[:2] for member in contender.members]
+        model = assemble_ensemble(models, [member.weight for member in contender.members], grids)
+    return assemble_scaled(model, load_temperature(context.store, contender))
 
 
 def _ask(context: Context, candidate: Candidate, images: Sequence[ImageSource]) -> dict[str, np.ndarray]:

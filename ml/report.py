@@ -6,7 +6,7 @@ The pages load nothing: styles are inline and pictures are data URIs, so that th
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +17,8 @@ from ml.templating import make_environment
 from ml.wording import short_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from jinja2 import Environment
 
@@ -52,8 +54,22 @@ CANDIDATE_FIGURES = (
     ),
     ("confusion.png", "Confusion matrix", "True against predicted classes on the test split, counts and shares"),
     ("report.png", "Classification report", "Precision, recall, F1 and support of each class on the test split"),
+    (
+        "class_curves.png",
+        "ROC and precision-recall curves",
+        "Curves of each class against all others, with the areas below them",
+    ),
+    (
+        "reliability.png",
+        "Reliability",
+        "How often the likeliest class is the true one, by its probability, before and after temperature scaling",
+    ),
     ("attention.png", "Attention", "Test images, and the same images under the head's attention"),
 )
+
+
+#: Where a figure would lie with other images of the same kind; None where that is not known.
+Interval = tuple[float, float] | None
 
 
 class SplitCounts(NamedTuple):
@@ -82,13 +98,16 @@ class Figure:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """How well one class is found on the test split; scores from 0 to 1."""
+    """How well one class is found on the test split; scores from 0 to 1, their 95 % intervals by their names."""
 
     label: str
     precision: float
     recall: float
     f1: float
     support: int
+    roc_auc: float | None = None
+    average_precision: float | None = None
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,16 +128,19 @@ class LeaderboardRow:
     weights: str
     kind: str = ""
     latency_ms: tuple[float, float] | None = None
+    macro_f1_interval: Interval = None
+    accuracy_interval: Interval = None
 
 
 @dataclass(frozen=True)
 class RuleView:
-    """One rule of the gate, with what was measured and what it asks for."""
+    """One rule of the gate, with what was measured, what it asks for, and what is missing to that."""
 
     name: str
     passed: bool
     measured: str
     required: str
+    missing: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ml.plan import was_fitted_to
 from ml.tombstones import forgotten_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ml.registry import Registry
     from ml.storage import Store
 
-__all__ = ["Start", "Wanted", "choose_start"]
+__all__ = ["Start", "Wanted", "choose_start", "trained_in"]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,15 @@ class Start:
     weights: Sequence[np.ndarray] | None = None
     candidate: str | None = None
     cold_because: str | None = None
+
+
+def trained_in(store: Store, candidate: Candidate) -> Iterator[str]:
+    """The runs in which a head's weights were fitted: its own, that of the head it started from, and so on."""
+    found: Candidate | None = candidate
+    while found is not None:
+        yield found.run_id
+        before = found.started_from and found.started_from.rpartition("/")
+        found = load_candidate(store, before[0], before[2]).lead if before else None
 
 
 def choose_start(context: Context, registry: Registry, wanted: Wanted) -> Start:
@@ -95,13 +104,8 @@ def _warm(context: Context, registry: Registry, wanted: Wanted) -> Start:
 def _saw_forgotten(store: Store, candidate: Candidate) -> str | None:
     """The head, of those that a head's weights go back to, that was fitted to an image forgotten since."""
     forgotten = forgotten_ids(store)
-    name: str | None = f"{candidate.run_id}/{candidate.variant}"
-    while name is not None and forgotten:
-        run_id, _, variant = name.rpartition("/")
-        if was_fitted_to(store, run_id, forgotten):
-            return name
-        name = load_candidate(store, run_id, variant).lead.started_from
-    return None
+    runs = trained_in(store, candidate) if forgotten else ()
+    return next((f"{run_id}/{candidate.variant}" for run_id in runs if was_fitted_to(store, run_id, forgotten)), None)
 
 
 def _differences(trained: Candidate, wanted: Wanted, train: TrainSettings) -> list[str]:

@@ -6,12 +6,12 @@ The file is ``quartet.yaml`` in the working folder, or the one that ``QUARTET_CO
 
 from ml.config.alerts import REVEAL_SECRETS, AlertSettings, SlackSettings, SmtpSettings, WebhookSettings
 from ml.config.candidates import CandidateSettings
+from ml.config.gate import ClassFloors, GateSettings
 from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings
 from ml.config.sections import (
     AugmentSettings,
     DuplicateSettings,
     FeatureSettings,
-    GateSettings,
     ImageSettings,
     LandingSettings,
     ServingSettings,
@@ -32,6 +32,7 @@ __all__ = [
     "AlertSettings",
     "AugmentSettings",
     "CandidateSettings",
+    "ClassFloors",
     "DuplicateSettings",
     "FeatureSettings",
     "GateSettings",

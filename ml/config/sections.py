@@ -9,15 +9,16 @@ from pydantic import Field, field_validator, model_validator
 
 from ml import layout
 from ml.config.alerts import AlertSettings
+from ml.config.base import Fraction
 from ml.config.base import Section as _Section
 from ml.config.candidates import CandidateSettings
+from ml.config.gate import GateSettings
 from ml.errors import ConfigError
 
 __all__ = [
     "AugmentSettings",
     "DuplicateSettings",
     "FeatureSettings",
-    "GateSettings",
     "ImageSettings",
     "LandingSettings",
     "ServingSettings",
@@ -30,7 +31,6 @@ __all__ = [
     "WeightsSettings",
 ]
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -220,24 +220,6 @@ class TrainSettings(_Section):
         "auto", description="of the products in training; auto takes bfloat16 where the machine has it"
     )
     seed: int = Field(7, description="of weights, order, noise, dropout and oversampling")
-
-
-class GateSettings(_Section):
-    """What a winner must clear. With no rule set, nothing is promoted."""
-
-    min_macro_f1: Fraction | None = None
-    min_class_f1: Fraction | None = None
-    champion_margin: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="macro F1 by which a challenger must beat the champion on today's test split",
-    )
-    max_latency_ms: float | None = Field(
-        None,
-        gt=0,
-        description="milliseconds within which 95 of 100 single images must be answered, on the machine that evaluates",
-    )
 
 
 class ServingSettings(_Section):

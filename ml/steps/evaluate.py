@@ -9,14 +9,15 @@ from ml import layout
 from ml.candidates import load_candidate
 from ml.ensembling import form_ensemble
 from ml.errors import NotFoundError
-from ml.evaluation import leaderboard_row, measure, rank
+from ml.evaluation import leaderboard_row, measure, measure_split, predictions, rank
 from ml.latency import Latency
-from ml.metrics import align_probabilities, classification_metrics
+from ml.metrics import align_probabilities
 from ml.plan import load_plan, load_samples
 from ml.prediction import predict
 from ml.registry import Registry
 from ml.sources import image_sources
 from ml.storage import dump_json, read_json
+from ml.temperature import load_temperature, soften
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
 
     Returns:
         ``run_id``, ``leaderboard`` (a row a candidate, the winner first), ``chosen`` and ``champion`` (a row with
-        its ``version``, or None).
+        its ``version`` and ``run_id``, or None).
     """
     plan, samples = load_plan(context.store, run_id), load_samples(context.store, run_id)
     registry = Registry(context.settings)
@@ -91,9 +92,12 @@ def _evaluate_champion(
     contender = load_candidate(context.store, champion.run_id, champion.variant)
     output = predict(context, contender, image_sources(test))
     classes = tuple(plan["classes"])
-    aligned = align_probabilities(output["probabilities"], contender.classes, classes)
-    metrics = {"test": classification_metrics(test["label"].to_numpy(), aligned, classes)}
-    return leaderboard_row(contender, metrics, _latency_then(context, contender)) | {"version": champion.version}
+    served = soften(output["probabilities"], load_temperature(context.store, contender))
+    aligned = align_probabilities(served, contender.classes, classes)
+    metrics = {"test": measure_split(test, aligned, classes)}
+    context.store.put(layout.run_key(plan["run_id"], layout.CHAMPION_PREDICTIONS), predictions(test, aligned, classes))
+    row = leaderboard_row(contender, metrics, _latency_then(context, contender))
+    return row | {"version": champion.version, "run_id": champion.run_id}
 
 
 def _latency_then(context: Context, contender: Contender) -> Latency | None:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from ml import layout
-from ml.gating import decide
-from ml.storage import dump_json, read_json
+from ml.candidates import load_candidate
+from ml.gating import Evidence, decide
+from ml.intervals import Comparison, compare
+from ml.leaks import seen_in_training
+from ml.plan import load_samples
+from ml.storage import dump_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ml.context import Context
+    from ml.storage import Store
 
 __all__ = ["run"]
 
@@ -21,15 +33,76 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     """Apply the gate's rules to the run's winner.
 
     Returns:
-        ``run_id``, ``variant``, ``promoted``, ``reason`` and ``rules``.
+        ``run_id``, ``variant``, ``promoted``, ``reason``, ``rules``, ``comparison`` with the champion (or None), and
+        ``inputs``: the SHA-256 of each object that the decision rests on, by key.
     """
-    evaluation = read_json(context.store, layout.run_key(run_id, "evaluation.json"))
+    inputs = _Inputs(context.store)
+    evaluation = json.loads(inputs.read(layout.run_key(run_id, "evaluation.json")))
     winner = next(row for row in evaluation["leaderboard"] if row["variant"] == evaluation["chosen"])
-    champion = evaluation["champion"]
-    decision = decide(
-        winner["metrics"], champion and champion["metrics"], context.settings.gate, winner.get("latency_ms_p95")
-    )
-    document = {"run_id": run_id, "variant": winner["variant"], **decision.to_dict()}
+    evidence = _gather(context.store, inputs, run_id, winner, evaluation["champion"])
+    decision = decide(evidence, context.settings.gate)
+    document = {
+        "run_id": run_id,
+        "variant": winner["variant"],
+        **decision.to_dict(),
+        "comparison": _described(evidence.comparison),
+        "inputs": inputs.digests,
+    }
     context.store.put(layout.run_key(run_id, "decision.json"), dump_json(document))
     log.info("run %s: %s %s", run_id, winner["variant"], decision.reason)
     return document
+
+
+def _gather(
+    store: Store, inputs: _Inputs, run_id: str, winner: Mapping[str, Any], champion: Mapping[str, Any] | None
+) -> Evidence:
+    samples = load_samples(store, run_id)
+    inputs.read(layout.run_key(run_id, "samples.parquet"))
+    in_test = samples["split"] == "test"
+    contender = load_candidate(store, run_id, winner["variant"])
+    leaked = int((seen_in_training(store, contender, samples) & in_test).sum())
+    comparison = None
+    if champion is not None:
+        before = load_candidate(store, champion["run_id"], champion["variant"])
+        fresh = samples[in_test & ~seen_in_training(store, before, samples)]
+        here = inputs.table(layout.run_key(run_id, winner["variant"], "predictions.parquet"))
+        there = inputs.table(layout.run_key(run_id, layout.CHAMPION_PREDICTIONS))
+        comparison = _compare(fresh, here, there, len(winner["metrics"]["report"]))
+    return Evidence(winner["metrics"], winner["latency_ms_p95"], leaked, comparison)
+
+
+def _compare(images: pd.DataFrame, here: pd.DataFrame, there: pd.DataFrame, classes: int) -> Comparison:
+    challenger, champion = (
+        table.set_index("image_id")["predicted"].loc[images["image_id"]].to_numpy() for table in (here, there)
+    )
+    return compare(images["label"].to_numpy(), challenger, champion, classes, images["group"].tolist())
+
+
+def _described(comparison: Comparison | None) -> dict[str, Any] | None:
+    """Its numbers, with None for macro F1 of no images."""
+    if comparison is None:
+        return None
+    scores = {"challenger": comparison.challenger, "champion": comparison.champion} if comparison.images else {}
+    return {
+        "images": comparison.images,
+        "groups": comparison.groups,
+        **dict.fromkeys(("challenger", "champion")),
+        **scores,
+        "difference_interval": comparison.interval,
+    }
+
+
+class _Inputs:
+    """Reads what a decision rests on, and keeps the digests."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.digests: dict[str, str] = {}
+
+    def read(self, key: str) -> bytes:
+        data = self._store.get(key)
+        self.digests[key] = hashlib.sha256(data).hexdigest()
+        return data
+
+    def table(self, key: str) -> pd.DataFrame:
+        return pd.read_parquet(io.BytesIO(self.read(key)))

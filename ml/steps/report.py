@@ -60,7 +60,7 @@ def run(context: Context, run_id: str, now: datetime, version: int | None = None
         snapshot_summary=split_counts(Snapshot(store, plan["snapshot_id"]).manifest, tuple(plan["classes"])),
         leaderboard=tuple(_row(row, evaluation["chosen"]) for row in evaluation["leaderboard"]),
         decision=DecisionView(
-            decision["promoted"], decision["reason"], tuple(RuleView(**rule) for rule in decision["rules"]), version
+            decision["promoted"], decision["reason"], tuple(_rule(rule) for rule in decision["rules"]), version
         ),
         champion=_row(champion, "") if champion else None,
         candidates=tuple(_candidate(store, run_id, row) for row in evaluation["leaderboard"]),
@@ -86,6 +86,10 @@ def _searches(store: Store, run_id: str, variants: Sequence[str]) -> Iterator[st
         yield f"{variant}: the best of {count} choices of hyper-parameters is {changes or 'as configured'}."
 
 
+def _rule(rule: Mapping[str, Any]) -> RuleView:
+    return RuleView(*(rule[name] for name in ("name", "passed", "measured", "required", "missing")))
+
+
 def _row(row: Mapping[str, Any], chosen: str) -> LeaderboardRow:
     return LeaderboardRow(
         variant=row["variant"],
@@ -97,6 +101,8 @@ def _row(row: Mapping[str, Any], chosen: str) -> LeaderboardRow:
         weights=row["weights"],
         kind=_kind(row),
         latency_ms=None if row["latency_ms_p50"] is None else (row["latency_ms_p50"], row["latency_ms_p95"]),
+        macro_f1_interval=row["metrics"]["intervals"]["macro_f1"],
+        accuracy_interval=row["metrics"]["intervals"]["accuracy"],
     )
 
 
@@ -128,8 +134,13 @@ def _candidate(store: Store, run_id: str, row: Mapping[str, Any]) -> CandidateVi
     kind = _kind(row)
     return CandidateView(
         row["variant"],
-        tuple(ClassRow(**line) for line in row["metrics"]["report"]),
+        _class_rows(row["metrics"]),
         tuple(figures),
         kind,
         tuple(MemberView(**member) for member in row["members"]) if kind == "ensemble" else (),
     )
+
+
+def _class_rows(metrics: Mapping[str, Any]) -> tuple[ClassRow, ...]:
+    lines = zip(metrics["report"], metrics["intervals"]["report"], strict=True)
+    return tuple(ClassRow(**line, intervals=intervals) for line, intervals in lines)

@@ -105,8 +105,8 @@ def damaged(data, how):
 
 
 @pytest.mark.parametrize("how", ["empty", "cut", "end-missing", "other", "flipped"])
-def test_state_that_cannot_be_read_is_told_and_left_alone(kept, caplog, how):
-    kept.save(damaged(kept.load(), how))
+def test_state_that_cannot_be_read_is_told_and_left_alone(kept, store, caplog, how):
+    store.put(KEY, damaged(kept.load(), how))
     untouched = variables(0)
 
     assert Checkpoints(kept, DECIDED_BY, untouched, 0).restore() == Progress()

@@ -151,6 +151,29 @@ def test_every_value_of_the_leaderboard_is_shown() -> None:
     assert all(part in text for part in ("3 min 34 s", "41.3 s", "2 h 02 min", "random", "chosen", "in production"))
 
 
+def test_intervals_stand_below_their_figures() -> None:
+    rows = (
+        replace(LEADERBOARD[0], macro_f1_interval=[0.921, 0.9514], accuracy_interval=[0.922, 0.953]),
+        *LEADERBOARD[1:],
+    )
+    line = ClassRow(
+        "cat", 0.9, 0.8, 0.85, 40, 0.95, None, {"precision": [0.811, 0.987], "recall": None, "f1": [0.777, 0.899]}
+    )
+    page = replace(RUN, leaderboard=rows, candidates=(CandidateView("xception", (line,)),))
+
+    text = Outline(render_run_report(page)).text
+
+    assert "0.937 0.921 to 0.951 0.939 0.922 to 0.953" in text
+    assert "0.900 0.811 to 0.987 0.800 0.850 0.777 to 0.899 0.950 not measured 40" in text
+
+
+def test_a_missed_rule_says_what_was_missing() -> None:
+    rule = RuleView("Macro F1", False, "0.6810", "at least 0.7", "0.0190 short")
+    text = Outline(render_run_report(replace(RUN, decision=DecisionView(False, "Rejected.", (rule,))))).text
+
+    assert "Macro F1 0.6810 0.0190 short at least 0.7" in text
+
+
 def test_a_promotion_names_its_version_reason_and_rules() -> None:
     text = Outline(render_run_report(RUN)).text
     assert all(part in text for part in ("Promoted as version 7", "Better by 0.021.", "at least 0.900", "✗ failed"))

@@ -46,6 +46,22 @@ def test_figures_are_those_of_the_stored_predictions(first_run, variant):
     np.testing.assert_allclose(table[["p_spots", "p_stripes"]].sum(axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("variant", ["narrow", "wide"])
+def test_intervals_hold_the_figures_and_count_the_groups(first_run, variant):
+    row = next(row for row in first_run.evaluation["leaderboard"] if row["variant"] == variant)
+    samples = load_samples(first_run.context.store, "first")
+
+    intervals = row["metrics"]["intervals"]
+
+    low, high = intervals["macro_f1"]
+    assert low <= row["macro_f1"] <= high
+    assert intervals["groups"] == samples.loc[samples["split"] == "test", "group"].nunique()
+    tracked = MlflowClient(first_run.context.settings.tracking_uri).get_run(
+        load_candidate(first_run.context.store, "first", variant).mlflow_run_id
+    )
+    assert (tracked.data.metrics["test_macro_f1_low"], tracked.data.metrics["test_macro_f1_high"]) == (low, high)
+
+
 def test_every_held_out_image_is_predicted_and_no_training_image_is(first_run):
     samples = load_samples(first_run.context.store, "first")
     held_out = samples[samples["split"] != "train"]
@@ -179,6 +195,10 @@ def test_champion_is_measured_on_the_same_test_images(first_run, second_run):
     assert (champion["version"], champion["variant"]) == (1, first_run.evaluation["chosen"])
     assert champion["macro_f1"] == pytest.approx(winner["macro_f1"])
     assert champion["metrics"]["images"] == second_run.plan["images"]["test"]
+    assert champion["run_id"] == "first"
+    answered = pd.read_parquet(io.BytesIO(first_run.context.store.get("runs/second/champion.parquet")))
+    table = predictions(first_run, first_run.evaluation["chosen"])
+    pd.testing.assert_frame_equal(answered, table[table["split"] == "test"].reset_index(drop=True))
 
 
 @pytest.fixture(scope="module")

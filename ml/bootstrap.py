@@ -1,0 +1,79 @@
+"""The bootstrap over groups: how far a figure of the test images would move with other images of the same kind.
+
+Images of one patient, or of nearly the same picture, say less than as many images of different ones, so groups are
+drawn whole, with replacement (the cluster bootstrap: Field & Welsh, 2007). Whatever can be computed from sums over
+images, a confusion matrix for one, is computed from the sums of each sample.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["RESAMPLES", "Draws", "interval"]
+
+#: Samples that are drawn: the ends of an interval are then known to a twentieth of its width.
+RESAMPLES = 2000
+#: Numbers that are in memory at once.
+CELLS = 2**22
+
+
+class Draws:
+    """Samples of groups, as many groups in each as there are, the same whenever they are drawn.
+
+    Args:
+        groups: [N], the group of each image.
+        resamples: how many samples.
+        seed: of the draws.
+
+    Attributes:
+        distinct: how many groups there are.
+    """
+
+    def __init__(self, groups: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> None:
+        names, self._members = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+        self.distinct = len(names)
+        self._resamples, self._seed = resamples, seed
+
+    def sums(self, values: Any) -> np.ndarray:
+        """Sums over the images of each sample.
+
+        Args:
+            values: [N, K], an array or a sparse one: what is summed.
+
+        Returns:
+            float64 [resamples, K].
+        """
+        count = len(self._members)
+        places = (self._members, np.arange(count))
+        by_group = sparse.csr_array((np.ones(count), places), (self.distinct, count)) @ values
+        return np.concatenate([np.asarray(times @ by_group) for times in self._times(self.distinct)])
+
+    def weights(self) -> Iterator[np.ndarray]:
+        """How often each image is in each sample, a number of samples at a time: float64 [B, N]."""
+        return (times[:, self._members] for times in self._times(len(self._members)))
+
+    def _times(self, width: int) -> Iterator[np.ndarray]:
+        """How often each group is drawn, in blocks of samples that fit into memory with so many numbers each."""
+        generator = np.random.default_rng(self._seed)
+        block = max(1, CELLS // max(width, 1))
+        for start in range(0, self._resamples, block):
+            size = min(block, self._resamples - start)
+            yield generator.multinomial(self.distinct, np.full(self.distinct, 1 / self.distinct), size).astype(float)
+
+
+def interval(values: np.ndarray) -> list[float] | None:
+    """The middle 95 % of a figure's values in the samples (the percentile interval: Efron & Tibshirani, 1993, ch. 13).
+
+    Samples in which the figure means nothing are NaN, and left out; None where it means nothing in any.
+    """
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    low, high = np.quantile(known, (0.025, 0.975))
+    return [float(low), float(high)]

@@ -1,0 +1,42 @@
+"""Section ``gate``: what a winner must clear."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ml.config.base import Fraction, Section
+
+__all__ = ["ClassFloors", "GateSettings"]
+
+
+class ClassFloors(Section):
+    """What is asked of one class, beside what is asked of all."""
+
+    min_f1: Fraction | None = None
+    min_recall: Fraction | None = None
+
+
+class GateSettings(Section):
+    """What a winner must clear. With no rule set, nothing is promoted."""
+
+    min_macro_f1: Fraction | None = None
+    min_class_f1: Fraction | None = Field(None, description="of every class")
+    min_class_recall: Fraction | None = Field(None, description="of every class: the share of its images that is found")
+    classes: dict[str, ClassFloors] = Field(default_factory=dict, description="floors of single classes, by label")
+    max_calibration_error: Fraction | None = Field(
+        None, description="expected calibration error: how far the probabilities may be from the truth on average"
+    )
+    champion_margin: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="macro F1 by which a challenger may be worse than the champion, at a risk; it must look better",
+    )
+    champion_risk: float = Field(
+        0.05, gt=0, lt=1, description="probability, at most, that the challenger is worse by more than the margin"
+    )
+    max_latency_ms: float | None = Field(
+        None,
+        gt=0,
+        description="milliseconds within which 95 of 100 single images must be answered, on the machine that evaluates",
+    )
