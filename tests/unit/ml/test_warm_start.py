@@ -141,7 +141,7 @@ def test_head_that_was_fitted_to_a_forgotten_image_is_no_start(context, registry
 def test_head_that_goes_back_to_one_is_no_start_either(context, registry, champion, samples_of):
     record = read_json(context.store, "runs/old/vgg16/candidate.json")
     context.store.put("runs/old/vgg16/candidate.json", dump_json(record | {"started_from": "older/vgg16"}))
-    context.store.put("runs/older/vgg16/candidate.json", dump_json(record))
+    context.store.put("runs/older/vgg16/candidate.json", dump_json(record | {"run_id": "older"}))
     samples_of("old", "another")
     samples_of("older", "withdrawn")
     forget(context.store, "withdrawn")
