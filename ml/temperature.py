@@ -30,8 +30,8 @@ FLOOR = 1e-7
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """The temperature with the least log loss on images that the model was not fitted to.
 
-    The targets are Platt's (1999): a little less than 1 for the true class, the less the fewer images it has. A model
-    that makes no mistake on a few images would otherwise be told to be certain of everything.
+    One image more is counted whose class nobody knows, spread over all of them: a model that makes no mistake on a few
+    images would otherwise be told to be certain of everything.
 
     Args:
         labels: int [N].
@@ -42,11 +42,11 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """
     if not len(labels):
         return 1.0
-    classes = probabilities.shape[1]
+    count, classes = probabilities.shape
     logs = np.log(np.maximum(probabilities.astype(np.float64), FLOOR))
-    images = np.bincount(labels, minlength=classes)[labels]
-    targets = np.broadcast_to(1 / (images + classes)[:, None], logs.shape).copy()
-    targets[np.arange(len(labels)), labels] *= images + 1
+    unknown = 1 / (count + 1)
+    targets = np.full(logs.shape, unknown / classes)
+    targets[np.arange(count), labels] += 1 - unknown
 
     def loss(log_temperature: float) -> float:
         scaled = logs / np.exp(log_temperature)
