@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ml.config import GateSettings
     from ml.intervals import Comparison
 
-__all__ = ["Decision", "Evidence", "RuleResult", "decide"]
+__all__ = ["Decision", "Evidence", "RuleResult", "check_classes", "decide"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def decide(evidence: Evidence, settings: GateSettings) -> Decision:
     Raises:
         ConfigError: ``gate.classes`` names a class that there is not.
     """
+    check_classes(settings, [row["label"] for row in evidence.metrics["report"]])
     rules = [
         *_averages(evidence.metrics, settings),
         *_classes(evidence.metrics["report"], settings),
@@ -95,6 +96,17 @@ def decide(evidence: Evidence, settings: GateSettings) -> Decision:
     failed = [rule for rule in rules if not rule.passed]
     verdict, named = ("Rejected", failed) if failed else ("Cleared", rules)
     return Decision(not failed, f"{verdict}: {'; '.join(map(str, named))}.", tuple(rules))
+
+
+def check_classes(settings: GateSettings, classes: Sequence[str]) -> None:
+    """Whether the gate speaks of these classes only: asked before hours of training as well.
+
+    Raises:
+        ConfigError: ``gate.classes`` names another one.
+    """
+    for label in settings.classes:
+        if label not in classes:
+            raise ConfigError(f"`gate.classes` names '{label}', which is no class.", f"Classes: {', '.join(classes)}.")
 
 
 def _averages(metrics: Mapping[str, Any], settings: GateSettings) -> Iterator[RuleResult]:
@@ -115,8 +127,6 @@ def _classes(report: Sequence[Mapping[str, Any]], settings: GateSettings) -> Ite
         yield _class_recall(f"recall of the weakest class, {weakest['label']}", weakest, settings.min_class_recall)
     rows = {row["label"]: row for row in report}
     for label, floors in settings.classes.items():
-        if label not in rows:
-            raise ConfigError(f"`gate.classes` names '{label}', which is no class.", f"Classes: {', '.join(rows)}.")
         if floors.min_f1 is not None:
             yield _class_f1(f"F1 of {label}", rows[label], floors.min_f1)
         if floors.min_recall is not None:

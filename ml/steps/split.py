@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.errors import DataError
+from ml.gating import check_classes
 from ml.manifest import classes_of
 from ml.plan import store_plan
 from ml.sampling import oversample
@@ -46,7 +47,7 @@ def run(
         without attention) and ``images`` by split.
 
     Raises:
-        ConfigError: there is no variant of a name.
+        ConfigError: there is no variant of a name, or the gate asks for something of a class that there is not.
         DataError: there is no snapshot, or a class has no image in a split.
     """
     names = list(dict.fromkeys(variants or context.settings.variants))
@@ -58,6 +59,7 @@ def run(
     manifest = drop_forgotten(context.store, Snapshot(context.store, snapshot_id).manifest, f"snapshot {snapshot_id}")
     classes = classes_of(manifest, context.settings)
     _check(manifest, classes, snapshot_id)
+    check_classes(context.settings.gate, classes)
     samples = _samples(manifest, classes, context)
     plan = {
         "run_id": run_id,

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ml.config import CandidateSettings
+from ml.config import CandidateSettings, GateSettings
 from ml.context import Context
 from ml.errors import ConfigError, DataError
 from ml.plan import load_samples
@@ -85,6 +85,14 @@ def test_unknown_variant_is_refused_before_anything_is_written(published_context
     with pytest.raises(ConfigError, match=r"no variant 'vgg99'.*Known: narrow, wide"):
         split.run(published_context, "run", variants=["narrow", "vgg99"])
     assert list(published_context.store.list("runs/")) == []
+
+
+def test_gate_that_speaks_of_a_class_that_there_is_not_is_refused_before_the_training(published_context):
+    gate = GateSettings(classes={"stars": {"min_recall": 0.9}})
+    context = Context(published_context.settings.model_copy(update={"gate": gate}), published_context.store)
+
+    with pytest.raises(ConfigError, match=r"names 'stars', which is no class.*Classes: spots, stripes"):
+        split.run(context, "run")
 
 
 def test_run_without_a_snapshot_says_how_to_get_one(small_context):
