@@ -179,19 +179,12 @@ def _floors(context: Context) -> dict[str, dict[str, float]]:
 
 
 def _floor(context: Context, maps: FeatureMaps, images: list[ImageSource]) -> dict[str, float]:
-    from ml.backbones import build_backbone
     from ml.calibration import choose_batching
-    from ml.inference import freeze
+    from ml.inference import build_frozen
 
     settings = context.settings
-
-    def frozen(folding: bool) -> Any:
-        def build_mixed() -> Any:
-            return build_backbone(settings, maps.variant, maps.precision)
-
-        return freeze(build_backbone(settings, maps.variant), maps.precision, build_mixed, folding)
-
-    plain, folded = frozen(folding=False), frozen(folding=True)
+    plain = build_frozen(settings, maps.variant, maps.precision, folding=False)
+    folded = build_frozen(settings, maps.variant, maps.precision)
     batching = choose_batching(context, settings, maps.variant, maps.fingerprint, folded)
     run_plain, run_folded = (_loop(function, batching, settings.images.size) for function in (plain, folded))
     count = batching.batch_size * max(2, round(STEP_SECONDS * run_folded(2) / batching.batch_size))

@@ -31,13 +31,14 @@ REWRITES = ("function", "constfold", "arithmetic", "remap", "dependency")
 TO_BFLOAT16 = "auto_mixed_precision_onednn_bfloat16"
 
 
-def build_frozen(settings: Settings, variant: str, precision: str) -> BackboneFunction:
+def build_frozen(settings: Settings, variant: str, precision: str, folding: bool = True) -> BackboneFunction:
     """Build a variant's backbone and freeze it.
 
     Args:
         settings: input size, variants and weights.
         variant: a name under ``variants``.
         precision: of its arithmetic, float32 or bfloat16.
+        folding: as :func:`freeze` takes it.
 
     Returns:
         A function from float32 [N, size, size, 3] in [0, 1] to a feature map float32 [N, H, W, C], which can be called
@@ -46,7 +47,8 @@ def build_frozen(settings: Settings, variant: str, precision: str) -> BackboneFu
     Raises:
         ConfigError, WeightsError: as :func:`ml.backbones.build_backbone`.
     """
-    return freeze(build_backbone(settings, variant), precision, lambda: build_backbone(settings, variant, precision))
+    backbone = build_backbone(settings, variant)
+    return freeze(backbone, precision, lambda: build_backbone(settings, variant, precision), folding)
 
 
 def freeze(

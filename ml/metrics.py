@@ -10,7 +10,15 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BINS", "align_probabilities", "calibration_bins", "calibration_error", "classification_metrics", "ranking"]
+__all__ = [
+    "BINS",
+    "align_probabilities",
+    "calibration_bins",
+    "calibration_error",
+    "classification_metrics",
+    "confidence_bins",
+    "ranking",
+]
 
 #: Of equal width, that confidences are sorted into.
 BINS = 15
@@ -84,6 +92,11 @@ def _ranked(positive: np.ndarray, scores: np.ndarray) -> dict[str, float | None]
     return {"roc_auc": float(area) if known else None, "average_precision": float(average) if known else None}
 
 
+def confidence_bins(confidence: np.ndarray) -> np.ndarray:
+    """Number of the bin that each confidence, float [N] in [0, 1], falls into: int64 [N]."""
+    return np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+
+
 def calibration_bins(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """What each image adds to the bins that :func:`calibration_error` compares.
 
@@ -96,7 +109,7 @@ def calibration_bins(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarra
         BINS further on 1 if that class is the true one.
     """
     rows, confidence = np.arange(len(labels)), probabilities.max(axis=1)
-    bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    bins = confidence_bins(confidence)
     added = np.zeros((len(labels), 2 * BINS))
     added[rows, bins] = confidence
     added[rows, BINS + bins] = probabilities.argmax(axis=1) == labels

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ml import layout
+from ml.ensemble import FLOOR
 from ml.errors import NotFoundError
 from ml.storage import dump_json, read_json
 
@@ -23,8 +24,6 @@ __all__ = ["fit_temperature", "load_temperature", "soften", "store_temperature"]
 
 FILE = "temperature.json"
 LOWEST, HIGHEST = 0.05, 20.0
-#: The least probability that counts as given: one certain error must not make the loss infinite.
-FLOOR = 1e-7
 
 
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from ml.metrics import BINS, calibration_bins, calibration_error
+from ml.metrics import BINS, calibration_bins, calibration_error, confidence_bins
 from ml.plots import style
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ def _draw_reliability(
     axes: Axes, labels: NDArray[np.integer], probabilities: NDArray[np.floating], name: str, **look: Any
 ) -> None:
     """A point for each bin that has images, at their mean confidence."""
-    confidence = probabilities.max(axis=1)
-    images = np.bincount(np.minimum((confidence * BINS).astype(int), BINS - 1), minlength=BINS)
+    images = np.bincount(confidence_bins(probabilities.max(axis=1)), minlength=BINS)
     sums = calibration_bins(labels, probabilities).sum(axis=0)
     filled = images > 0
     axes.plot(sums[:BINS][filled] / images[filled], sums[BINS:][filled] / images[filled], label=name, **look)
