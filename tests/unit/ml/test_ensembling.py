@@ -4,25 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.candidates import Candidate
+from candidates import make_candidate
 from ml.ensembling import form_ensemble
-
-
-def candidate(name):
-    return Candidate(
-        run_id="run",
-        variant=name,
-        snapshot_id="s",
-        classes=("a", "b"),
-        fingerprint="0",
-        feature_shape=(1, 1, 1),
-        weights_digest="",
-        precision="float32",
-        settings={},
-        best_epoch=1,
-        seconds=1.0,
-        mlflow_run_id="m",
-    )
 
 
 def held_out(labels):
@@ -49,7 +32,7 @@ NEEDS = "it needs two variants, and two validation images of each class"
     ids=["one-variant", "single-image-of-a-class", "one-member-is-enough"],
 )
 def test_without_anything_to_vote_on_there_is_no_ensemble(context, caplog, labels, outputs, reason):
-    answers = list(zip([candidate("first"), candidate("second")], outputs, strict=False))
+    answers = list(zip([make_candidate(variant="first"), make_candidate(variant="second")], outputs, strict=False))
     caplog.set_level(logging.INFO, "ml")
 
     assert form_ensemble(context, None, held_out(labels), answers) is None

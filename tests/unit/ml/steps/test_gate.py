@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from candidates import make_candidate
 from ml import layout
-from ml.candidates import Candidate
 from ml.context import Context
 from ml.errors import NotFoundError
 from ml.evaluation import predictions
@@ -40,21 +40,7 @@ def answers(wrong):
 
 def write_candidate(store, run_id, variant, images, started_from=None):
     """A run that trained something on some of the images."""
-    candidate = Candidate(
-        run_id=run_id,
-        variant=variant,
-        snapshot_id="s",
-        classes=CLASSES,
-        seconds=1.0,
-        mlflow_run_id="m",
-        fingerprint="f",
-        feature_shape=(1, 1, 1),
-        weights_digest="0",
-        precision="float32",
-        settings={},
-        best_epoch=1,
-        started_from=started_from,
-    )
+    candidate = make_candidate(run_id=run_id, variant=variant, classes=CLASSES, started_from=started_from)
     store.put(layout.run_key(run_id, variant, "candidate.json"), dump_json(asdict(candidate)))
     store_plan(store, {"run_id": run_id}, images)
 
