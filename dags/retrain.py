@@ -12,6 +12,7 @@ measures them and the champion on the frozen test split, and promotes the winner
 | `tune` | one for each variant, when asked for: a search over the head's hyper-parameters |
 | `train` | one for each variant: an attention head on the cached feature maps |
 | `evaluate` | every candidate and the champion on the same test images; the winner is chosen on validation images |
+| `examine` | the winner: as it would be served, on changed images, and what its overlays are worth |
 | `gate` | the configured rules, each with its numbers |
 | `promote` | exports the winner, publishes it as the next version, makes it the champion; skipped if rejected |
 | `report` | the run's page |
@@ -128,6 +129,13 @@ def retrain() -> None:
         with open_context(accelerator=True) as context:
             return str(evaluate.run(context, retrain_id)["chosen"])
 
+    @task(queue="gpu", pool="gpu", doc_md="Look closely at the winner: exported, on changed images, at its overlays.")
+    def examine(retrain_id: str) -> dict[str, Any]:
+        from ml.steps import examine
+
+        with open_context(accelerator=True) as context:
+            return dict(examine.run(context, retrain_id)["export"])
+
     @task(multiple_outputs=True, doc_md="Apply the gate's rules to the winner.")
     def gate(retrain_id: str) -> dict[str, Any]:
         from ml.steps import gate
@@ -164,7 +172,8 @@ def retrain() -> None:
     tuned: Any = tune.partial(retrain_id=retrain_id).expand(variant=variants)
     trained: Any = train.partial(retrain_id=retrain_id).expand(variant=variants)
     variants >> parts
-    extract.partial(retrain_id=retrain_id).expand(part=parts) >> tuned >> trained >> evaluate(retrain_id) >> decision
+    extracted: Any = extract.partial(retrain_id=retrain_id).expand(part=parts)
+    extracted >> tuned >> trained >> evaluate(retrain_id) >> examine(retrain_id) >> decision
     version: Any = promote(retrain_id, decision["promoted"], decision["reason"])
     report(retrain_id, version)
 

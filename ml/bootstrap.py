@@ -15,7 +15,7 @@ from scipy import sparse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["RESAMPLES", "Draws", "interval"]
+__all__ = ["RESAMPLES", "Draws", "interval", "mean_interval"]
 
 #: Samples that are drawn: the ends of an interval are then known to a twentieth of its width.
 RESAMPLES = 2000
@@ -77,3 +77,11 @@ def interval(values: np.ndarray) -> list[float] | None:
         return None
     low, high = np.quantile(known, (0.025, 0.975))
     return [float(low), float(high)]
+
+
+def mean_interval(values: np.ndarray, draws: Draws) -> list[float] | None:
+    """The interval of a mean over images, float or bool [N]; None where all images are of one group."""
+    if draws.distinct < 2:
+        return None
+    sums = draws.sums(np.stack([values, np.ones(len(values))], axis=1).astype(float))
+    return interval(sums[:, 0] / sums[:, 1])

@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["common_grid", "fit_weights", "fold_count", "out_of_fold", "resize_matrix", "soft_vote"]
+__all__ = ["common_grid", "fit_weights", "fold_count", "out_of_fold", "resize_matrix", "soft_vote", "vote_maps"]
 
 #: A member whose vote weighs less is not worth a backbone.
 MIN_WEIGHT = 0.01
@@ -113,15 +113,28 @@ def soft_vote(outputs: Sequence[Mapping[str, np.ndarray]], weights: Sequence[flo
     """
     if len(outputs) == 1:
         return dict(outputs[0])
-    height, width = common_grid([output["attention"].shape[1:] for output in outputs])
     probabilities = sum(weight * output["probabilities"] for output, weight in zip(outputs, weights, strict=True))
-    attention = sum(
-        weight * _resize(output["attention"], height, width) for output, weight in zip(outputs, weights, strict=True)
-    )
     return {
         "probabilities": np.asarray(probabilities, dtype=np.float32),
-        "attention": np.asarray(attention, dtype=np.float32),
+        "attention": vote_maps([output["attention"] for output in outputs], weights),
     }
+
+
+def vote_maps(maps: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+    """The weighted mean of members' maps, brought to the largest grid.
+
+    Args:
+        maps: of each member float32 [N, h, w], which sum to 1 over each image.
+        weights: of each member, with sum 1.
+
+    Returns:
+        float32 [N, H, W], which sums to 1 over each image.
+    """
+    if len(maps) == 1:
+        return maps[0]
+    height, width = common_grid([one.shape[1:] for one in maps])
+    resized = (weight * _resize(one, height, width) for one, weight in zip(maps, weights, strict=True))
+    return np.asarray(sum(resized), dtype=np.float32)
 
 
 def common_grid(shapes: Sequence[Sequence[int]]) -> tuple[int, int]:

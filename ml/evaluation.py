@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ml import layout
-from ml.explain import choose_examples, overlay_examples
+from ml.explain import overlay_examples
 from ml.intervals import metric_intervals
 from ml.latency import Latency, measure_latency
 from ml.metrics import classification_metrics
@@ -19,6 +19,7 @@ from ml.plots.probabilities import class_curves, reliability_diagram
 from ml.plots.style import png_bytes
 from ml.plots.training import learning_curves
 from ml.prediction import assemble
+from ml.slices import measure_slices
 from ml.storage import dump_json
 from ml.temperature import fit_temperature, soften, store_temperature
 
@@ -26,14 +27,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ml.candidates import Contender
+    from ml.config import Settings
     from ml.context import Context
     from ml.registry import Registry
 
-__all__ = ["leaderboard_row", "measure", "measure_split", "predictions", "rank"]
+__all__ = ["leaderboard_row", "measure", "measure_test", "predictions", "rank"]
 
 
 def measure(
-    context: Context, registry: Registry, contender: Contender, held_out: pd.DataFrame, output: Mapping[str, np.ndarray]
+    context: Context,
+    registry: Registry,
+    contender: Contender,
+    held_out: pd.DataFrame,
+    slices: pd.DataFrame,
+    output: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
     """Measure a contender of the run, time it, and keep everything in the store and at the tracking server.
 
@@ -44,60 +51,63 @@ def measure(
         registry: the tracking server.
         contender: a head or an ensemble.
         held_out: the validation and test images: columns image_id, uri, group, label and split.
+        slices: of the test images, from :func:`ml.slices.slice_values`.
         output: ``probabilities`` float32 [N, C], before a temperature, and ``attention`` float32 [N, H, W] for the
             rows of ``held_out``.
 
     Returns:
         Its row of the leaderboard.
     """
-    splits = {split: (held_out["split"] == split).to_numpy() for split in ("validation", "test")}
-    raw = output["probabilities"]
-    temperature = fit_temperature(held_out["label"].to_numpy()[splits["validation"]], raw[splits["validation"]])
+    validation, test = ((held_out["split"] == split).to_numpy() for split in ("validation", "test"))
+    labels, raw = held_out["label"].to_numpy(), output["probabilities"]
+    temperature = fit_temperature(labels[validation], raw[validation])
     store_temperature(context.store, contender, temperature)
-    output = {**output, "probabilities": soften(raw, temperature)}
+    served = soften(raw, temperature)
     metrics = {
-        split: measure_split(held_out[rows], output["probabilities"][rows], contender.classes, split == "test")
-        for split, rows in splits.items()
+        "validation": classification_metrics(labels[validation], served[validation], contender.classes),
+        "test": measure_test(context.settings, held_out[test], slices, served[test], contender.classes),
     }
     size = contender.lead.restore_settings(context.settings).images.size
     latency = measure_latency(assemble(context, contender), size)
-    pictures = _pictures(context, contender, held_out, output, metrics["test"])
-    pictures["reliability.png"] = png_bytes(
-        reliability_diagram(
-            held_out["label"].to_numpy()[splits["test"]],
-            raw[splits["test"]],
-            output["probabilities"][splits["test"]],
-            temperature,
-        )
-    )
+    pictures = {
+        **_pictures(context, contender, held_out, {**output, "probabilities": served}, metrics["test"]),
+        "reliability.png": png_bytes(reliability_diagram(labels[test], raw[test], served[test], temperature)),
+    }
     files = {
         **pictures,
-        "predictions.parquet": predictions(held_out, output["probabilities"], contender.classes),
+        "predictions.parquet": predictions(held_out, served, contender.classes),
         "latency.json": dump_json(latency._asdict()),
         "metrics.json": dump_json(metrics),
     }
     for name, data in files.items():
         context.store.put(layout.run_key(contender.run_id, contender.name, name), data)
     _track(registry, contender, metrics, latency, pictures)
-    return leaderboard_row(contender, metrics, latency) | {"figures": list(pictures)}
+    return leaderboard_row(contender, metrics, latency, temperature) | {"figures": list(pictures)}
 
 
-def measure_split(
-    images: pd.DataFrame, probabilities: np.ndarray, classes: tuple[str, ...], intervals: bool = True
+def measure_test(
+    settings: Settings, images: pd.DataFrame, slices: pd.DataFrame, probabilities: np.ndarray, classes: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Metrics of the images of a split, with their intervals.
+    """Metrics of test images, with their intervals and by slices.
 
     Args:
+        settings: how small a slice may be.
         images: columns label and group.
+        slices: of these images, from :func:`ml.slices.slice_values`.
         probabilities: of these images, as :func:`ml.metrics.classification_metrics` takes them.
         classes: the labels.
-        intervals: whether to add them, as ``intervals``.
+
+    Returns:
+        What that function gives, with ``intervals`` and ``slices``.
     """
-    labels = images["label"].to_numpy()
-    metrics = classification_metrics(labels, probabilities, classes)
-    if intervals:
-        metrics["intervals"] = metric_intervals(labels, probabilities, classes, images["group"].tolist())
-    return metrics
+    labels, groups = images["label"].to_numpy(), images["group"].tolist()
+    return {
+        **classification_metrics(labels, probabilities, classes),
+        "intervals": metric_intervals(labels, probabilities, classes, groups),
+        "slices": measure_slices(
+            slices, probabilities.argmax(axis=1) == labels, groups, settings.evaluation.min_slice_images
+        ),
+    }
 
 
 def predictions(images: pd.DataFrame, probabilities: np.ndarray, classes: tuple[str, ...]) -> bytes:
@@ -119,7 +129,7 @@ def predictions(images: pd.DataFrame, probabilities: np.ndarray, classes: tuple[
 
 
 def leaderboard_row(
-    contender: Contender, metrics: Mapping[str, Mapping[str, Any]], latency: Latency | None
+    contender: Contender, metrics: Mapping[str, Mapping[str, Any]], latency: Latency | None, temperature: float
 ) -> dict[str, Any]:
     """A contender's row: ``validation_macro_f1`` chooses, ``metrics`` and the others are of the test split.
 
@@ -137,6 +147,7 @@ def leaderboard_row(
         "seconds": contender.seconds,
         "latency_ms_p50": latency and latency.p50,
         "latency_ms_p95": latency and latency.p95,
+        "temperature": temperature,
         "weights": contender.lead.settings["weights"]["source"],
         "metrics": test,
     }
@@ -176,9 +187,7 @@ def _pictures(
         history = pd.read_parquet(io.BytesIO(stored))
         figures["curves.png"] = learning_curves(history, contender.name, contender.lead.best_epoch)
     if contender.ablation_of is None:
-        chosen = choose_examples(held_out, output["probabilities"])
-        examples = overlay_examples(context.store, held_out, output, chosen, contender.classes)
-        figures["attention.png"] = attention_overlays(examples)
+        figures["attention.png"] = attention_overlays(overlay_examples(context, contender, held_out, output))
     return {name: png_bytes(figure) for name, figure in figures.items()}
 
 
@@ -192,9 +201,11 @@ def _track(
     names = ("accuracy", "macro_f1", "weighted_f1", "calibration_error")
     figures = {f"{split}_{name}": float(metrics[split][name]) for split in metrics for name in names}
     by_class = {f"test_f1_class_{index}": float(row["f1"]) for index, row in enumerate(metrics["test"]["report"])}
-    ends = metrics["test"]["intervals"]["macro_f1"]
+    ends, worst = metrics["test"]["intervals"]["macro_f1"], metrics["test"]["slices"]["worst"]
     if ends:
         figures |= {"test_macro_f1_low": ends[0], "test_macro_f1_high": ends[1]}
+    if worst:
+        figures["test_worst_slice_accuracy"] = worst["accuracy"]
     times = {"latency_ms_p50": latency.p50, "latency_ms_p95": latency.p95}
     registry.log_metrics(contender.mlflow_run_id, figures | by_class | times)
     registry.log_files(contender.mlflow_run_id, pictures)

@@ -1,47 +1,57 @@
-"""What is shown of the images with the head's attention."""
+"""What is shown of a contender's test images: the image, the head's attention and the evidence for the answer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from ml.examples import choose_examples
 from ml.plots.attention import OverlayExample
-from ml.preprocessing import decode_and_resize
+from ml.prediction import evidence_maps
+from ml.sources import image_sources, read_image
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import pandas as pd
 
-    from ml.storage import Store
+    from ml.candidates import Contender
+    from ml.context import Context
 
-__all__ = ["choose_examples", "overlay_examples"]
+__all__ = ["overlay_examples"]
 
 DISPLAY_SIZE = 224
 
 
 def overlay_examples(
-    store: Store,
-    held_out: pd.DataFrame,
-    output: Mapping[str, np.ndarray],
-    chosen: Sequence[int],
-    classes: Sequence[str],
+    context: Context, contender: Contender, held_out: pd.DataFrame, output: Mapping[str, np.ndarray]
 ) -> list[OverlayExample]:
-    """Read the chosen images and join them with their attention and predictions."""
-    examples = []
-    for row in chosen:
-        probabilities = output["probabilities"][row]
-        pixels = decode_and_resize(tf.constant(store.get(held_out["uri"].iloc[row])), DISPLAY_SIZE)
-        examples.append(
-            OverlayExample(
-                image=np.asarray(pixels * 255.0).round().astype(np.uint8),
-                attention=output["attention"][row],
-                truth=classes[held_out["label"].iloc[row]],
-                predicted=classes[int(probabilities.argmax())],
-                probability=float(probabilities.max()),
-            )
+    """Choose images, read them, and join them with what the contender says of them and where it finds it.
+
+    Args:
+        context: settings and store.
+        contender: whose feature maps of the images are cached.
+        held_out: columns image_id, uri, label and split.
+        output: ``probabilities`` float32 [N, C] and ``attention`` float32 [N, H, W] for its rows.
+    """
+    chosen = choose_examples(held_out, output["probabilities"])
+    if not chosen:
+        return []
+    images = held_out.iloc[list(chosen)]
+    probabilities = output["probabilities"][list(chosen)]
+    evidence = evidence_maps(context, contender, image_sources(images), probabilities.argmax(axis=1))
+    return [
+        OverlayExample(
+            image=np.rint(read_image(context.store, uri, DISPLAY_SIZE) * 255).astype(np.uint8),
+            attention=output["attention"][row],
+            evidence=evidence[place],
+            truth=contender.classes[label],
+            predicted=contender.classes[int(probabilities[place].argmax())],
+            probability=float(probabilities[place].max()),
+            why=why,
         )
-    return examples
+        for place, ((row, why), uri, label) in enumerate(
+            zip(chosen.items(), images["uri"], images["label"], strict=True)
+        )
+    ]

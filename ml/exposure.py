@@ -140,7 +140,7 @@ def _shown(store: Store, key: str) -> set[str]:
         return set()
     # The columns are in the order of the model's outputs.
     probabilities = predictions.filter(regex="^p_").to_numpy()
-    return set(predictions["image_id"].iloc[choose_examples(predictions, probabilities)])
+    return set(predictions["image_id"].iloc[list(choose_examples(predictions, probabilities))])
 
 
 def _promoted(store: Store, model_name: str) -> dict[tuple[str, str], int]:

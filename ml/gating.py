@@ -24,8 +24,9 @@ class Evidence:
     """What a decision rests on, all of it measured on the test split.
 
     Attributes:
-        metrics: the winner's, as :func:`ml.metrics.classification_metrics` gives them.
-        latency_ms: milliseconds within which the winner answers 95 of 100 single images; None if not measured.
+        metrics: the winner's, as :func:`ml.evaluation.measure_test` gives them.
+        latency_ms: milliseconds in which the exported winner answers 95 of 100 single images; None if not measured.
+        size_mb: of the exported winner, 10^6 bytes; None if not measured.
         leaked: test images that the winner was fitted to, or whose group it was.
         comparison: with the champion, on the test images that the champion was not fitted to; None before the first
             promotion.
@@ -33,6 +34,7 @@ class Evidence:
 
     metrics: Mapping[str, Any]
     latency_ms: float | None = None
+    size_mb: float | None = None
     leaked: int = 0
     comparison: Comparison | None = None
 
@@ -87,7 +89,8 @@ def decide(evidence: Evidence, settings: GateSettings) -> Decision:
     rules = [
         *_averages(evidence.metrics, settings),
         *_classes(evidence.metrics["report"], settings),
-        *_latency(evidence.latency_ms, settings),
+        *_worst_slice(evidence.metrics, settings),
+        *_budgets(evidence, settings),
         *_against_champion(evidence.comparison, settings),
     ]
     if not rules:
@@ -149,10 +152,15 @@ def _class_recall(name: str, row: Mapping[str, Any], floor: float) -> RuleResult
     result = _at_least(name, row["recall"], floor)
     if result.passed or math.isnan(row["recall"]):
         return result
-    found = round(row["recall"] * support)
-    # The first whole number of images whose share, as it is computed, meets the floor.
-    needed = next(count for count in range(found, support + 1) if count / support >= floor)
-    return replace(result, missing=f"{needed - found} more of its {support} images to be found")
+    return replace(
+        result, missing=f"{_more_images(row['recall'], support, floor)} more of its {support} images to be found"
+    )
+
+
+def _more_images(share: float, images: int, floor: float) -> int:
+    """To the first whole number of images whose share, as it is computed, meets the floor."""
+    found = round(share * images)
+    return next(count for count in range(found, images + 1) if count / images >= floor) - found
 
 
 def _without_images(name: str, floor: float) -> RuleResult:
@@ -161,12 +169,38 @@ def _without_images(name: str, floor: float) -> RuleResult:
     )
 
 
-def _latency(latency_ms: float | None, settings: GateSettings) -> Iterator[RuleResult]:
-    if settings.max_latency_ms is not None:
-        value = math.nan if latency_ms is None else latency_ms
-        yield _at_most(
-            "latency of one image, 95th percentile", value, settings.max_latency_ms, MILLISECONDS, "too long"
+def _worst_slice(metrics: Mapping[str, Any], settings: GateSettings) -> Iterator[RuleResult]:
+    floor = settings.min_slice_accuracy
+    if floor is None:
+        return
+    worst = metrics["slices"]["worst"]
+    if worst is None:
+        least = f"a slice of {metrics['slices']['min_images']} test images or more"
+        yield RuleResult(
+            "accuracy of the worst slice", False, "every slice is too small", f"at least {floor:g}", least, None, floor
         )
+        return
+    result = _at_least(f"accuracy of the worst slice, {worst['attribute']} {worst['value']}", worst["accuracy"], floor)
+    more = _more_images(worst["accuracy"], worst["images"], floor)
+    yield result if result.passed else replace(result, missing=f"{more} more of its {worst['images']} images right")
+
+
+def _budgets(evidence: Evidence, settings: GateSettings) -> Iterator[RuleResult]:
+    if settings.max_latency_ms is not None:
+        yield _at_most(
+            "latency of one image, 95th percentile",
+            _known(evidence.latency_ms),
+            settings.max_latency_ms,
+            MILLISECONDS,
+            "too long",
+        )
+    if settings.max_size_mb is not None:
+        size = _known(evidence.size_mb)
+        yield _at_most("size of the exported model", size, settings.max_size_mb, MEGABYTES, "too large")
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _against_champion(comparison: Comparison | None, settings: GateSettings) -> Iterator[RuleResult]:
@@ -244,4 +278,4 @@ class _Unit(NamedTuple):
         return self.show(math.ceil(round(gap * scale, 6)) / scale)  # a difference of two decimals has a tail
 
 
-SHARE, MILLISECONDS = _Unit(4, ""), _Unit(1, " ms")
+SHARE, MILLISECONDS, MEGABYTES = _Unit(4, ""), _Unit(1, " ms"), _Unit(1, " MB")

@@ -10,9 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Latency", "measure_latency"]
+__all__ = ["Latency", "measure_latency", "time_calls"]
 
-CALLS = 20
+CALLS = 40
 #: Calls before that count nothing: the first one builds the graph, the next ones find their memory.
 WARM_UP = 3
 
@@ -35,7 +35,12 @@ def measure_latency(model: Callable[..., Any], size: int) -> Latency:
 
     answer = tf.function(lambda images: model(images)["probabilities"])
     image = tf.constant(np.random.default_rng(0).random((1, size, size, 3), np.float32))
-    times = [_milliseconds(lambda: answer(image).numpy()) for _ in range(WARM_UP + CALLS)]
+    return time_calls(lambda: answer(image).numpy())
+
+
+def time_calls(call: Callable[[], object]) -> Latency:
+    """Time a call that answers one image, after a few that count nothing."""
+    times = [_milliseconds(call) for _ in range(WARM_UP + CALLS)]
     p50, p95 = np.percentile(times[WARM_UP:], (50, 95))
     return Latency(float(p50), float(p95))
 

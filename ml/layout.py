@@ -15,6 +15,7 @@ __all__ = [
     "LABELS_FILE",
     "LANDING",
     "LATEST_SNAPSHOT",
+    "MODEL_CARD",
     "PROMOTIONS",
     "PSEUDONYM_KEY",
     "QUARANTINE",
@@ -60,6 +61,8 @@ PSEUDONYM_KEY = "pseudonyms/key"
 #: Name of the ensemble among a run's candidates.
 ENSEMBLE = "ensemble"
 ABLATION_ENDING = "-no-attention"
+#: Beside a published model, in `assets.extra`, and among its run's artefacts.
+MODEL_CARD = "model_card.md"
 #: In a run's folder: what the champion of that time answered for the run's test images.
 CHAMPION_PREDICTIONS = "champion.parquet"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ml.candidates import load_head
-from ml.ensemble import soft_vote
+from ml.ensemble import soft_vote, vote_maps
 from ml.errors import DataError
 from ml.extraction import describe_maps, extract_maps, missing_images
 from ml.features import FeatureReader
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ml.context import Context
     from ml.sources import ImageSource
 
-__all__ = ["assemble", "predict"]
+__all__ = ["assemble", "evidence_maps", "predict"]
 
 
 def predict(context: Context, contender: Contender, images: Sequence[ImageSource]) -> dict[str, np.ndarray]:
@@ -34,6 +34,32 @@ def predict(context: Context, contender: Contender, images: Sequence[ImageSource
     """
     outputs = [_ask(context, member.candidate, images) for member in contender.members]
     return soft_vote(outputs, [member.weight for member in contender.members])
+
+
+def evidence_maps(
+    context: Context, contender: Contender, images: Sequence[ImageSource], class_ids: np.ndarray
+) -> np.ndarray:
+    """Grad-CAM of some images, whose feature maps are cached.
+
+    Args:
+        context: settings and store.
+        contender: whose evidence it is; of an ensemble the members' as they vote.
+        images: any.
+        class_ids: int [N], the class that each image is asked about.
+
+    Returns:
+        float32 [N, H, W], which sums to 1 over each image.
+    """
+    from ml.gradcam import grad_cam
+
+    ids = [image.image_id for image in images]
+    maps = [
+        grad_cam(
+            load_head(context.store, candidate, context.settings), _reader(context, candidate).take(ids), class_ids
+        )
+        for candidate in (member.candidate for member in contender.members)
+    ]
+    return vote_maps(maps, [member.weight for member in contender.members])
 
 
 def assemble(context: Context, contender: Contender) -> Callable[..., Any]:

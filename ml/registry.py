@@ -23,6 +23,8 @@ __all__ = ["Champion", "Registry"]
 log = logging.getLogger(__name__)
 
 CHAMPION = "champion"
+#: Characters of a tag that every tracking store of MLflow takes.
+MAX_TAG = 5000
 RUN_TAG, VARIANT_TAG, STATE_TAG = "quartet.run_id", "quartet.variant", "quartet.state"
 
 
@@ -117,10 +119,14 @@ class Registry:
                 path.write_bytes(data)
                 self._client.log_artifact(mlflow_run_id, str(path))
 
+    def tag_run(self, mlflow_run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run, in place of what they were; what MLflow has no room for is cut."""
+        for name, value in tags.items():
+            self._client.set_tag(mlflow_run_id, name, value[:MAX_TAG])
+
     def finish_run(self, mlflow_run_id: str, tags: Mapping[str, str]) -> None:
         """Mark a run finished, with tags."""
-        for name, value in tags.items():
-            self._client.set_tag(mlflow_run_id, name, value)
+        self.tag_run(mlflow_run_id, tags)
         self._client.set_terminated(mlflow_run_id)
 
     def champion(self) -> Champion | None:

@@ -9,7 +9,7 @@ import base64
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml.errors import DataError
 from ml.splits import count_by_split
@@ -17,14 +17,18 @@ from ml.templating import make_environment
 from ml.wording import short_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
     from jinja2 import Environment
 
+    from ml.run_views import ConfounderView, ExaminationView, SlicesView
+
 __all__ = [
     "CANDIDATE_FIGURES",
+    "EXAMINATION_FIGURES",
     "SNAPSHOT_FIGURES",
+    "WRITING",
     "AblationView",
     "CandidateView",
     "ClassRow",
@@ -64,7 +68,19 @@ CANDIDATE_FIGURES = (
         "Reliability",
         "How often the likeliest class is the true one, by its probability, before and after temperature scaling",
     ),
-    ("attention.png", "Attention", "Test images, and the same images under the head's attention"),
+    (
+        "attention.png",
+        "Attention and evidence",
+        "Test images, and the same images under the head's attention and under Grad-CAM's evidence for the answer",
+    ),
+)
+EXAMINATION_FIGURES = (
+    ("changes.png", "Changed images", "Macro F1 on harmed images, and the share of answers that stay, by change"),
+    (
+        "faithfulness.png",
+        "Faithfulness of the overlays",
+        "Probability of the answer while the pixels that an overlay marks go, and while they come",
+    ),
 )
 
 
@@ -130,6 +146,8 @@ class LeaderboardRow:
     latency_ms: tuple[float, float] | None = None
     macro_f1_interval: Interval = None
     accuracy_interval: Interval = None
+    calibration_error: float | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +187,7 @@ class CandidateView:
     figures: tuple[Figure, ...] = ()
     kind: str = ""
     members: tuple[MemberView, ...] = ()
+    slices: SlicesView | None = None
 
 
 class AblationView(NamedTuple):
@@ -186,7 +205,11 @@ class AblationView(NamedTuple):
 
 @dataclass(frozen=True)
 class RunPage:
-    """All that the report of a run shows. ``champion`` is the model in production, measured on the same test split."""
+    """All that the report of a run shows.
+
+    ``champion`` is the model in production, measured on the same test split; ``summary`` says in a few sentences what
+    was trained on what.
+    """
 
     model_name: str
     run_id: str
@@ -198,6 +221,9 @@ class RunPage:
     champion: LeaderboardRow | None = None
     candidates: tuple[CandidateView, ...] = ()
     ablations: tuple[AblationView, ...] = ()
+    examination: ExaminationView | None = None
+    confounders: tuple[ConfounderView, ...] = ()
+    summary: str = ""
     notices: tuple[str, ...] = ()
     settings_json: str = "{}"
 
@@ -214,17 +240,13 @@ def render_run_report(page: RunPage) -> str:
 @cache
 def environment() -> Environment:
     """Jinja with the pages' templates and filters."""
-    return make_environment(
-        data_uri=_data_uri,
-        difference=_difference,
-        duration=_duration,
-        jpeg_uri=_jpeg_uri,
-        milliseconds=_milliseconds,
-        number=_number,
-        score=_score,
-        short_id=short_id,
-        utc=_utc,
-    )
+    pages: dict[str, Callable[[Any], str]] = {
+        "data_uri": _data_uri,
+        "duration": _duration,
+        "jpeg_uri": _jpeg_uri,
+        "short_id": short_id,
+    }
+    return make_environment({**WRITING, **pages})
 
 
 def _data_uri(png: bytes) -> str:
@@ -265,3 +287,13 @@ def _utc(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise DataError(f"The report's time {moment.isoformat()} has no time zone.", "Pass an aware datetime.")
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+#: How pages and cards write numbers and times, by the filter's name.
+WRITING: dict[str, Callable[[Any], str]] = {
+    "difference": _difference,
+    "milliseconds": _milliseconds,
+    "number": _number,
+    "score": _score,
+    "utc": _utc,
+}

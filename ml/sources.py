@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.augment import make_view, view_id
+from ml.changes import apply_change, changed_id
 from ml.errors import DataError
 from ml.threads import map_ahead
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ml.config import AugmentSettings
     from ml.storage import Store
 
-__all__ = ["ImageSource", "image_sources", "read_blocks", "read_image"]
+__all__ = ["ImageSource", "changed_sources", "image_sources", "read_blocks", "read_image"]
 
 #: Threads that wait for the store. As many of them decode as there are cores.
 READERS = 16
@@ -37,14 +38,16 @@ class ImageSource:
     """What a feature map is of.
 
     Attributes:
-        image_id: of the image, or of a view of it: see :func:`ml.augment.view_id`.
+        image_id: of the image, of a view of it (see :func:`ml.augment.view_id`) or of a change of it.
         uri: key of the bytes that training reads.
         view: number of the view; 0 is the image itself.
+        change: name of the change; empty for the image itself.
     """
 
     image_id: str
     uri: str
     view: int = 0
+    change: str = ""
 
 
 def image_sources(samples: pd.DataFrame, augment: AugmentSettings | None = None) -> list[ImageSource]:
@@ -63,6 +66,17 @@ def image_sources(samples: pd.DataFrame, augment: AugmentSettings | None = None)
             numbers = range(1, views + 1)
             sources += [ImageSource(view_id(image_id, number, augment), uri, number) for number in numbers]
     return sources
+
+
+def changed_sources(images: pd.DataFrame, change: str) -> list[ImageSource]:
+    """The images of a table, each changed in one way.
+
+    Args:
+        images: columns image_id and uri.
+        change: one of :data:`ml.changes.CHANGES`.
+    """
+    pairs = zip(images["image_id"].tolist(), images["uri"].tolist(), strict=True)
+    return [ImageSource(changed_id(image_id, change), uri, change=change) for image_id, uri in pairs]
 
 
 def read_blocks(
@@ -98,13 +112,19 @@ def read_blocks(
         with decoding:
             decoded = _decode([image.uri for image in some], data, size)
             for row, (image, pixels) in enumerate(zip(some, decoded, strict=True), first):
-                block[row] = make_view(pixels, image.image_id, augment) if augment and image.view else pixels
+                block[row] = _seen(pixels, image, augment)
         return group
 
     decoding = BoundedSemaphore(len(os.sched_getaffinity(0)))
     for chosen, block, first in map_ahead(fill, groups(), READERS, "read", ahead=math.ceil(count / TOGETHER)):
         if first + TOGETHER >= len(chosen):
             yield chosen, block
+
+
+def _seen(pixels: np.ndarray, image: ImageSource, augment: AugmentSettings | None) -> np.ndarray:
+    if image.change:
+        return apply_change(pixels, image.image_id, image.change)
+    return make_view(pixels, image.image_id, augment) if augment and image.view else pixels
 
 
 def read_image(store: Store, uri: str, size: int) -> np.ndarray:

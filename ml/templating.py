@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["make_environment"]
 
 
-def make_environment(**filters: Callable[..., str]) -> Environment:
-    """An environment that escapes every text and fails at an unknown name; ``filters`` go beside Jinja's own."""
+def make_environment(filters: Mapping[str, Callable[..., str]], *, escape: bool = True) -> Environment:
+    """An environment that fails at an unknown name.
+
+    Args:
+        filters: beside Jinja's own, by name.
+        escape: every text for HTML; Markdown has other characters that mean something.
+    """
     environment = Environment(
         loader=PackageLoader("ml", "templates"),
-        autoescape=True,
+        autoescape=escape,  # noqa: S701
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

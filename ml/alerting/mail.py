@@ -72,4 +72,4 @@ def render_html(alert: Alert) -> str:
 
 @cache
 def _template() -> Template:
-    return make_environment().get_template("alert.html.j2")
+    return make_environment({}).get_template("alert.html.j2")

@@ -6,6 +6,8 @@ The file is ``quartet.yaml`` in the working folder, or the one that ``QUARTET_CO
 
 from ml.config.alerts import REVEAL_SECRETS, AlertSettings, SlackSettings, SmtpSettings, WebhookSettings
 from ml.config.candidates import CandidateSettings
+from ml.config.card import CardSettings
+from ml.config.evaluation import EvaluationSettings
 from ml.config.gate import ClassFloors, GateSettings
 from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings
 from ml.config.sections import (
@@ -32,8 +34,10 @@ __all__ = [
     "AlertSettings",
     "AugmentSettings",
     "CandidateSettings",
+    "CardSettings",
     "ClassFloors",
     "DuplicateSettings",
+    "EvaluationSettings",
     "FeatureSettings",
     "GateSettings",
     "ImageSettings",

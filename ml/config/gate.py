@@ -26,6 +26,9 @@ class GateSettings(Section):
     max_calibration_error: Fraction | None = Field(
         None, description="expected calibration error: how far the probabilities may be from the truth on average"
     )
+    min_slice_accuracy: Fraction | None = Field(
+        None, description="of the worst slice of the test images that has `evaluation.min_slice_images` or more"
+    )
     champion_margin: float | None = Field(
         None,
         ge=0,
@@ -38,5 +41,7 @@ class GateSettings(Section):
     max_latency_ms: float | None = Field(
         None,
         gt=0,
-        description="milliseconds within which 95 of 100 single images must be answered, on the machine that evaluates",
+        description="milliseconds in which the exported model must answer 95 of 100 single images, on the machine that "
+        "examines it",
     )
+    max_size_mb: float | None = Field(None, gt=0, description="of the exported model, all its files, 10^6 bytes")

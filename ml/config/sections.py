@@ -12,6 +12,8 @@ from ml.config.alerts import AlertSettings
 from ml.config.base import Fraction
 from ml.config.base import Section as _Section
 from ml.config.candidates import CandidateSettings
+from ml.config.card import CardSettings
+from ml.config.evaluation import EvaluationSettings
 from ml.config.gate import GateSettings
 from ml.errors import ConfigError
 
@@ -261,7 +263,9 @@ class Settings(_Section):
     augment: AugmentSettings = AugmentSettings()
     train: TrainSettings = TrainSettings()
     candidates: CandidateSettings = CandidateSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
+    card: CardSettings = CardSettings()
     serving: ServingSettings = ServingSettings()
     alerts: AlertSettings = AlertSettings()
     tracking_uri: str = Field("sqlite:///var/mlflow/mlflow.db", description="MLflow tracking and registry")

@@ -1,4 +1,4 @@
-"""Figures of the attention head: where it looked, over the image it looked at."""
+"""Figures of where a model looked: its attention and its evidence, over the image."""
 
 from __future__ import annotations
 
@@ -21,27 +21,32 @@ if TYPE_CHECKING:
 __all__ = ["OverlayExample", "attention_overlays", "blend_attention"]
 
 _COLORMAP = "inferno"
-_PICTURE, _GUTTER, _CAPTION = 2.0, 0.35, 0.62  # inches
+_PICTURE, _GAP, _GUTTER, _CAPTION = 1.6, 0.06, 0.4, 0.62  # inches
+_HEADINGS = ("image", "attention", "evidence (Grad-CAM)")
 _OPAQUE = 0.75
 
 
 @dataclass(frozen=True)
 class OverlayExample:
-    """One test image with the attention map of its prediction.
+    """One test image with the maps of its prediction.
 
     Attributes:
         image: uint8 [H, W, 3].
         attention: float32 [h, w], sums to 1.
+        evidence: float32 [h, w] for the predicted class, sums to 1.
         truth: the true class.
         predicted: the predicted class.
         probability: of the predicted class.
+        why: it is shown, e.g. ``most confident``.
     """
 
     image: NDArray[np.uint8]
     attention: NDArray[np.float32]
+    evidence: NDArray[np.float32]
     truth: str
     predicted: str
     probability: float
+    why: str
 
     @property
     def right(self) -> bool:
@@ -51,11 +56,11 @@ class OverlayExample:
 
 @style.styled
 def attention_overlays(examples: Sequence[OverlayExample]) -> Figure:
-    """Each image, and beside it the image under its attention map; wrong predictions are framed and named."""
-    pairs = 1 if len(examples) <= 1 else 2
-    rows = max(-(-len(examples) // pairs), 1)
-    width = 0.6 + pairs * (2 * _PICTURE + 0.06) + (pairs - 1) * _GUTTER
-    height = rows * (_PICTURE + _CAPTION) + 0.6
+    """Each image, and beside it the image under its attention and under its evidence; wrong predictions are framed."""
+    abreast = 1 if len(examples) <= 1 else 2
+    rows = max(-(-len(examples) // abreast), 1)
+    width = 0.6 + abreast * _strip_width() + (abreast - 1) * _GUTTER
+    height = 0.3 + rows * (_PICTURE + _CAPTION) + 0.6
     wrong = sum(not example.right for example in examples)
     subtitle = (
         f"{len(examples)} test {'image' if len(examples) == 1 else 'images'}, {wrong} predicted wrongly"
@@ -64,11 +69,13 @@ def attention_overlays(examples: Sequence[OverlayExample]) -> Figure:
     )
     figure = style.new_figure(width, height, "Where the model looked", subtitle)
     figure.set_layout_engine("none")
-    top = figure.get_size_inches()[1] - height
+    top = figure.get_size_inches()[1] - height + 0.3
     for position, example in enumerate(examples):
-        row, column = divmod(position, pairs)
-        left = 0.3 + column * (2 * _PICTURE + 0.06 + _GUTTER)
-        _draw_pair(figure, example, left, top + row * (_PICTURE + _CAPTION))
+        row, column = divmod(position, abreast)
+        left = 0.3 + column * (_strip_width() + _GUTTER)
+        if row == 0:
+            _draw_headings(figure, left, top)
+        _draw_strip(figure, example, left, top + row * (_PICTURE + _CAPTION))
     _draw_scale(figure)
     return figure
 
@@ -89,20 +96,33 @@ def blend_attention(image: NDArray[np.uint8], attention: NDArray[np.float32]) ->
     return np.asarray(np.rint(image * (1 - opacity) + colors * opacity), np.uint8)
 
 
-def _draw_pair(figure: Figure, example: OverlayExample, left: float, top: float) -> None:
+def _strip_width() -> float:
+    return len(_HEADINGS) * (_PICTURE + _GAP) - _GAP
+
+
+def _draw_headings(figure: Figure, left: float, top: float) -> None:
+    width, height = figure.get_size_inches()
+    for place, heading in enumerate(_HEADINGS):
+        x, y = (left + place * (_PICTURE + _GAP)) / width, 1 - (top - 0.12) / height
+        figure.text(x, y, heading, fontsize=9, va="center", color=style.MUTED)
+
+
+def _draw_strip(figure: Figure, example: OverlayExample, left: float, top: float) -> None:
     width, height = figure.get_size_inches()
     color = style.INK if example.right else style.WRONG
-    pictures = (example.image, blend_attention(example.image, example.attention))
-    for offset, picture in zip((0.0, _PICTURE + 0.06), pictures, strict=True):
-        axes = style.new_axes(figure, left + offset, top, _PICTURE, _PICTURE)
+    overlays = (blend_attention(example.image, one) for one in (example.attention, example.evidence))
+    for place, picture in enumerate((example.image, *overlays)):
+        axes = style.new_axes(figure, left + place * (_PICTURE + _GAP), top, _PICTURE, _PICTURE)
         axes.imshow(picture)
         # A square frame whatever the picture's shape, so that the grid stays even.
         axes.set(facecolor=style.GRID, adjustable="datalim")
         axes.spines[:].set(visible=True, color=style.GRID if example.right else style.WRONG)
         axes.spines[:].set_linewidth(1 if example.right else 3)
     mark = "✓" if example.right else "✗ wrong:"
-    said = f"{mark} {style.wrap_label(example.predicted, 28, 1)}  {example.probability:.0%}"
-    truth = f"true class: {style.wrap_label(example.truth, 36, 1)}"
+    said = f"{mark} {style.wrap_label(example.predicted, 40, 1)}  {example.probability:.0%}"
+    truth = f"true class: {style.wrap_label(example.truth, 40, 1)}"
+    if example.right:
+        truth = f"{truth}, {example.why} of these"
     for line, (text, weight) in enumerate(((said, "bold"), (truth, "normal"))):
         y = 1 - (top + _PICTURE + 0.17 + 0.19 * line) / height
         figure.text(left / width, y, text, fontsize=9.5, fontweight=weight, va="center", color=color)
@@ -113,5 +133,5 @@ def _draw_scale(figure: Figure) -> None:
     axes = figure.add_axes((0.3 / width, 0.42 / height, 1.3 / width, 0.1 / height))
     scale = figure.colorbar(ScalarMappable(cmap=_COLORMAP), cax=axes, orientation="horizontal", ticks=[])
     scale.outline.set_visible(False)
-    text = "share of attention, from none to peak"
+    text = "share of attention or evidence, from none to peak"
     figure.text(1.7 / width, 0.47 / height, text, fontsize=9, va="center", color=style.MUTED)

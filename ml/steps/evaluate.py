@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from ml import layout
 from ml.candidates import load_candidate
+from ml.confounders import find_confounders
 from ml.ensembling import form_ensemble
 from ml.errors import NotFoundError
-from ml.evaluation import leaderboard_row, measure, measure_split, predictions, rank
+from ml.evaluation import leaderboard_row, measure, measure_test, predictions, rank
 from ml.latency import Latency
 from ml.metrics import align_probabilities
 from ml.plan import load_plan, load_samples
 from ml.prediction import predict
 from ml.registry import Registry
+from ml.slices import slice_values
+from ml.snapshots import Snapshot
 from ml.sources import image_sources
 from ml.storage import dump_json, read_json
 from ml.temperature import load_temperature, soften
@@ -23,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
-    import pandas as pd
 
     from ml.candidates import Contender
     from ml.context import Context
@@ -39,18 +43,21 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     The winner is chosen by macro F1 on validation images; the test split decides nothing but the gate.
 
     Returns:
-        ``run_id``, ``leaderboard`` (a row a candidate, the winner first), ``chosen`` and ``champion`` (a row with
-        its ``version`` and ``run_id``, or None).
+        ``run_id``, ``leaderboard`` (a row a candidate, the winner first), ``chosen``, ``champion`` (a row with its
+        ``version`` and ``run_id``, or None) and ``confounders``, as :func:`ml.confounders.find_confounders` gives them.
     """
     plan, samples = load_plan(context.store, run_id), load_samples(context.store, run_id)
     registry = Registry(context.settings)
     held_out = samples[samples["split"] != "train"].reset_index(drop=True)
-    rows = _measure_all(context, registry, plan, held_out)
+    training, test = (samples[samples["split"] == split] for split in ("train", "test"))
+    slices = _attributes(context, plan, test)
+    rows = _measure_all(context, registry, plan, held_out, slices)
     evaluation = {
         "run_id": run_id,
         "leaderboard": rows,
         "chosen": rows[0]["variant"],
-        "champion": _evaluate_champion(context, registry, plan, samples[samples["split"] == "test"]),
+        "champion": _evaluate_champion(context, registry, plan, test, slices),
+        "confounders": find_confounders(_attributes(context, plan, training), training["label"].tolist()),
     }
     context.store.put(layout.run_key(run_id, "evaluation.json"), dump_json(evaluation))
     best = rows[0]
@@ -58,8 +65,14 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     return evaluation
 
 
+def _attributes(context: Context, plan: Mapping[str, Any], images: pd.DataFrame) -> pd.DataFrame:
+    """What images can be told apart by, in their order."""
+    snapshot = Snapshot(context.store, plan["snapshot_id"])
+    return slice_values(snapshot.manifest.set_index("image_id", drop=False).loc[images["image_id"]], pd.DataFrame())
+
+
 def _measure_all(
-    context: Context, registry: Registry, plan: Mapping[str, Any], held_out: pd.DataFrame
+    context: Context, registry: Registry, plan: Mapping[str, Any], held_out: pd.DataFrame, slices: pd.DataFrame
 ) -> list[dict[str, Any]]:
     settings = context.settings.candidates
     names = list(plan["variants"])
@@ -71,7 +84,7 @@ def _measure_all(
         candidate = load_candidate(context.store, plan["run_id"], name)
         output = predict(context, candidate, image_sources(held_out))
         answers[name] = candidate, output
-        rows.append(measure(context, registry, candidate, held_out, output))
+        rows.append(measure(context, registry, candidate, held_out, slices, output))
     ranked = rank(rows, settings.promote_ablation)
     if not settings.ensemble:
         return ranked
@@ -79,11 +92,12 @@ def _measure_all(
     formed = form_ensemble(context, registry, held_out, [(candidate.lead, output) for candidate, output in eligible])
     if formed is None:
         return ranked
-    return rank([*rows, measure(context, registry, formed[0], held_out, formed[1])], settings.promote_ablation)
+    rows.append(measure(context, registry, formed[0], held_out, slices, formed[1]))
+    return rank(rows, settings.promote_ablation)
 
 
 def _evaluate_champion(
-    context: Context, registry: Registry, plan: Mapping[str, Any], test: pd.DataFrame
+    context: Context, registry: Registry, plan: Mapping[str, Any], test: pd.DataFrame, slices: pd.DataFrame
 ) -> dict[str, Any] | None:
     """Measure the champion on today's test images; features of images it never saw are extracted for it."""
     champion = registry.champion()
@@ -92,11 +106,12 @@ def _evaluate_champion(
     contender = load_candidate(context.store, champion.run_id, champion.variant)
     output = predict(context, contender, image_sources(test))
     classes = tuple(plan["classes"])
-    served = soften(output["probabilities"], load_temperature(context.store, contender))
+    temperature = load_temperature(context.store, contender)
+    served = soften(output["probabilities"], temperature)
     aligned = align_probabilities(served, contender.classes, classes)
-    metrics = {"test": measure_split(test, aligned, classes)}
+    metrics = {"test": measure_test(context.settings, test, slices, aligned, classes)}
     context.store.put(layout.run_key(plan["run_id"], layout.CHAMPION_PREDICTIONS), predictions(test, aligned, classes))
-    row = leaderboard_row(contender, metrics, _latency_then(context, contender))
+    row = leaderboard_row(contender, metrics, _latency_then(context, contender), temperature)
     return row | {"version": champion.version, "run_id": champion.run_id}
 
 

@@ -16,6 +16,7 @@ from ml.gating import Evidence, decide
 from ml.intervals import Comparison, compare
 from ml.leaks import seen_in_training
 from ml.plan import load_samples
+from ml.registry import Registry
 from ml.storage import dump_json
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     Returns:
         ``run_id``, ``variant``, ``promoted``, ``reason``, ``rules``, ``comparison`` with the champion (or None), and
         ``inputs``: the SHA-256 of each object that the decision rests on, by key.
+
+    Raises:
+        NotFoundError: the run has not been evaluated, or its winner not examined.
     """
     inputs = _Inputs(context.store)
     evaluation = json.loads(inputs.read(layout.run_key(run_id, "evaluation.json")))
@@ -48,14 +52,25 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
         "comparison": _described(evidence.comparison),
         "inputs": inputs.digests,
     }
-    context.store.put(layout.run_key(run_id, "decision.json"), dump_json(document))
+    data = dump_json(document)
+    context.store.put(layout.run_key(run_id, "decision.json"), data)
+    _track(context, run_id, document, data)
     log.info("run %s: %s %s", run_id, winner["variant"], decision.reason)
     return document
+
+
+def _track(context: Context, run_id: str, document: Mapping[str, Any], data: bytes) -> None:
+    registry = Registry(context.settings)
+    tracked = load_candidate(context.store, run_id, document["variant"]).mlflow_run_id
+    registry.log_files(tracked, {"decision.json": data})
+    verdict = "cleared" if document["promoted"] else "rejected"
+    registry.tag_run(tracked, {"quartet.gate": verdict, "quartet.gate_reason": document["reason"]})
 
 
 def _gather(
     store: Store, inputs: _Inputs, run_id: str, winner: Mapping[str, Any], champion: Mapping[str, Any] | None
 ) -> Evidence:
+    export = json.loads(inputs.read(layout.run_key(run_id, winner["variant"], "examination.json")))["export"]
     samples = load_samples(store, run_id)
     inputs.read(layout.run_key(run_id, "samples.parquet"))
     in_test = samples["split"] == "test"
@@ -68,7 +83,7 @@ def _gather(
         here = inputs.table(layout.run_key(run_id, winner["variant"], "predictions.parquet"))
         there = inputs.table(layout.run_key(run_id, layout.CHAMPION_PREDICTIONS))
         comparison = _compare(fresh, here, there, len(winner["metrics"]["report"]))
-    return Evidence(winner["metrics"], winner["latency_ms_p95"], leaked, comparison)
+    return Evidence(winner["metrics"], export["latency_ms_p95"], export["size_mb"], leaked, comparison)
 
 
 def _compare(images: pd.DataFrame, here: pd.DataFrame, there: pd.DataFrame, classes: int) -> Comparison:

@@ -15,6 +15,7 @@ import pandas as pd
 from ml import layout
 from ml.candidates import load_candidate
 from ml.errors import AlreadyExistsError, DataError
+from ml.model_card import describe_model, render_model_card
 from ml.plan import load_samples
 from ml.registry import Registry
 from ml.storage import dump_json, read_json
@@ -51,6 +52,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     if not decision["promoted"]:
         raise DataError(f"Run {run_id} was not cleared: {decision['reason']}", "Retrain, or change `gate` and retrain.")
     candidate = load_candidate(context.store, run_id, decision["variant"])
+    now = datetime.now(UTC)
     registry = Registry(context.settings)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
@@ -58,7 +60,10 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
         version = registry.register(candidate, context.store.uri(layout.run_key(run_id, candidate.name, "")))
         prefix = layout.model_prefix(context.settings.model_name, version)
         (path / "assets.extra" / "decision.json").write_bytes(dump_json(decision))
+        card = render_model_card(describe_model(context, candidate, version, decision["reason"], now)).encode()
+        (path / "assets.extra" / layout.MODEL_CARD).write_bytes(card)
         _publish(context.store, path, prefix)
+    registry.log_files(candidate.mlflow_run_id, {layout.MODEL_CARD: card})
     registry.promote(version, decision["reason"])
     promotion = {
         "run_id": run_id,
@@ -66,7 +71,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
         "version": version,
         "uri": context.store.uri(prefix),
     }
-    _record(context, promotion | {"snapshot_id": candidate.snapshot_id, "reason": decision["reason"]})
+    _record(context, promotion | {"snapshot_id": candidate.snapshot_id, "reason": decision["reason"]}, now)
     log.info("version %d is published from %s, largest difference %.1e", version, candidate.name, difference)
     return promotion
 
@@ -117,10 +122,10 @@ def _publish(store: Store, folder: Path, prefix: str) -> None:
     store.put(f"{prefix}SHA256SUMS", sums.encode())
 
 
-def _record(context: Context, promotion: dict[str, Any]) -> None:
+def _record(context: Context, promotion: dict[str, Any], now: datetime) -> None:
     """Append to the promotion record; a repeated promotion of a version is the same promotion."""
     key = f"promotions/{context.settings.model_name}/{promotion['version']:08d}.json"
     try:
-        context.store.put_if_absent(key, dump_json(promotion | {"at": datetime.now(UTC).isoformat()}))
+        context.store.put_if_absent(key, dump_json(promotion | {"at": now.isoformat()}))
     except AlreadyExistsError:
         log.info("%s was recorded before", key)

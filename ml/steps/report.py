@@ -11,6 +11,7 @@ from ml.errors import NotFoundError
 from ml.plan import load_plan
 from ml.report import (
     CANDIDATE_FIGURES,
+    EXAMINATION_FIGURES,
     AblationView,
     CandidateView,
     ClassRow,
@@ -23,6 +24,7 @@ from ml.report import (
     render_run_report,
     split_counts,
 )
+from ml.run_views import confounder_views, examination_view, slices_view
 from ml.snapshots import Snapshot
 from ml.storage import read_json
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ml.context import Context
+    from ml.run_views import ExaminationView
     from ml.storage import Store
 
 __all__ = ["run"]
@@ -65,6 +68,9 @@ def run(context: Context, run_id: str, now: datetime, version: int | None = None
         champion=_row(champion, "") if champion else None,
         candidates=tuple(_candidate(store, run_id, row) for row in evaluation["leaderboard"]),
         ablations=_ablations(evaluation["leaderboard"]),
+        examination=_examination(store, run_id, evaluation["chosen"]),
+        confounders=confounder_views(evaluation["confounders"]),
+        summary=_summary(plan, evaluation),
         notices=(*((notice,) if notice else ()), *_searches(store, run_id, plan["variants"])),
         settings_json=context.settings.model_dump_json(indent=2),
     )
@@ -72,6 +78,27 @@ def run(context: Context, run_id: str, now: datetime, version: int | None = None
     store.put(key, render_run_report(page).encode())
     log.info("run %s: %s", run_id, store.uri(key))
     return {"run_id": run_id, "report": store.uri(key), "promoted": decision["promoted"], "version": version}
+
+
+def _summary(plan: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
+    """What was trained on what and how good it is, for those who read no table."""
+    winner = next(row for row in evaluation["leaderboard"] if row["variant"] == evaluation["chosen"])
+    counts, metrics = plan["images"], winner["metrics"]
+    ends = metrics["intervals"]["accuracy"]
+    between = f" (with other images of the same kind between {ends[0]:.1%} and {ends[1]:.1%})" if ends else ""
+    count = len(plan["variants"])
+    trained = f"{count} classifier{' was' if count == 1 else 's were'} trained on {counts['train']:,} images"
+    champion = evaluation["champion"]
+    compared = ""
+    if champion:
+        compared = (
+            f" The model in production, version {champion['version']}, gets {champion['accuracy']:.1%} of them right."
+        )
+    return (
+        f"{trained} of {len(plan['classes'])} classes ({', '.join(plan['classes'])}). {winner['variant']} was chosen "
+        f"on {counts['validation']:,} others. Of {counts['test']:,} test images that it had never seen it gets "
+        f"{metrics['accuracy']:.1%} right{between}.{compared}"
+    )
 
 
 def _searches(store: Store, run_id: str, variants: Sequence[str]) -> Iterator[str]:
@@ -103,6 +130,8 @@ def _row(row: Mapping[str, Any], chosen: str) -> LeaderboardRow:
         latency_ms=None if row["latency_ms_p50"] is None else (row["latency_ms_p50"], row["latency_ms_p95"]),
         macro_f1_interval=row["metrics"]["intervals"]["macro_f1"],
         accuracy_interval=row["metrics"]["intervals"]["accuracy"],
+        calibration_error=row["metrics"]["calibration_error"],
+        temperature=row["temperature"],
     )
 
 
@@ -123,22 +152,33 @@ def _ablations(rows: Sequence[Mapping[str, Any]]) -> tuple[AblationView, ...]:
 
 
 def _candidate(store: Store, run_id: str, row: Mapping[str, Any]) -> CandidateView:
-    figures = []
-    for name, title, alt in CANDIDATE_FIGURES:
-        if name not in row["figures"]:
-            continue
-        try:
-            figures.append(Figure(title, store.get(layout.run_key(run_id, row["variant"], name)), alt))
-        except NotFoundError:
-            log.warning("run %s: %s has no %s", run_id, row["variant"], name)
     kind = _kind(row)
     return CandidateView(
         row["variant"],
         _class_rows(row["metrics"]),
-        tuple(figures),
+        tuple(_figures(store, run_id, row["variant"], row["figures"], CANDIDATE_FIGURES)),
         kind,
         tuple(MemberView(**member) for member in row["members"]) if kind == "ensemble" else (),
+        slices_view(row["metrics"]["slices"]),
     )
+
+
+def _examination(store: Store, run_id: str, winner: str) -> ExaminationView:
+    document = read_json(store, layout.run_key(run_id, winner, "examination.json"))
+    return examination_view(document, _figures(store, run_id, winner, document["figures"], EXAMINATION_FIGURES))
+
+
+def _figures(
+    store: Store, run_id: str, variant: str, kept: Sequence[str], wanted: Sequence[tuple[str, str, str]]
+) -> Iterator[Figure]:
+    """Those that were drawn; one that was removed since, because it showed a forgotten image, is left out."""
+    for name, title, alt in wanted:
+        if name not in kept:
+            continue
+        try:
+            yield Figure(title, store.get(layout.run_key(run_id, variant, name)), alt)
+        except NotFoundError:
+            log.warning("run %s: %s has no %s", run_id, variant, name)
 
 
 def _class_rows(metrics: Mapping[str, Any]) -> tuple[ClassRow, ...]:

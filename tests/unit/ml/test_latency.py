@@ -20,7 +20,7 @@ def test_model_is_asked_for_one_image_at_a_time():
 
 
 def test_milliseconds_are_those_of_the_calls_after_warming_up():
-    waits = iter([0.3] * 3 + [0.01] * 20)
+    waits = iter([0.3] * 3 + [0.01] * 40)
 
     def slow(images):
         time.sleep(next(waits))

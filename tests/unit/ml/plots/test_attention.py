@@ -10,7 +10,8 @@ from ml.plots.style import png_bytes
 
 def example(predicted: str = "glioma", shape: tuple[int, int] = (40, 40)) -> OverlayExample:
     attention = np.full((7, 7), 1 / 49, np.float32)
-    return OverlayExample(np.full((*shape, 3), 90, np.uint8), attention, "glioma", predicted, 0.875)
+    picture = np.full((*shape, 3), 90, np.uint8)
+    return OverlayExample(picture, attention, spot(5, 1), "glioma", predicted, 0.875, "most confident")
 
 
 def spot(row: int, column: int) -> np.ndarray:
@@ -44,13 +45,14 @@ def test_the_overlay_keeps_the_shape_of_the_image(shape: tuple[int, int]) -> Non
     assert (blended.shape, blended.dtype) == ((*shape, 3), np.uint8)
 
 
-def test_each_example_is_a_pair_with_a_caption() -> None:
+def test_each_example_is_a_strip_with_a_caption() -> None:
     figure = attention_overlays([example(), example(), example(shape=(60, 30))])
     pictures = [axes for axes in figure.axes if axes.images]
     captions = [text.get_text() for text in figure.texts]
-    assert len(pictures) == 6
+    assert len(pictures) == 9
+    assert captions.count("evidence (Grad-CAM)") == 2
     assert captions.count("✓ glioma  88%") == 3
-    assert captions.count("true class: glioma") == 3
+    assert captions.count("true class: glioma, most confident of these") == 3
     assert png_bytes(figure, dpi=40)
 
 
@@ -61,7 +63,7 @@ def test_wrong_predictions_are_marked() -> None:
     assert caption.get_color() == style.WRONG
     assert "2 test images, 1 predicted wrongly" in [text.get_text() for text in figure.texts]
     frames = [axes.spines["left"].get_linewidth() for axes in figure.axes if axes.images]
-    assert frames[2:] == [3, 3] > frames[:2]
+    assert frames[3:] == [3, 3, 3] > frames[:3]
 
 
 @pytest.mark.parametrize("number", [0, 1, 9])

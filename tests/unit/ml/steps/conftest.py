@@ -75,6 +75,7 @@ class Run:
     extracted: list[dict[str, Any]]
     trained: dict[str, dict[str, Any]]
     evaluation: dict[str, Any]
+    examination: dict[str, Any]
     decision: dict[str, Any]
     promotion: dict[str, Any] | None
     report: dict[str, Any]
@@ -98,16 +99,17 @@ def extract_features(context: Context, run_id: str) -> list[dict[str, Any]]:
 
 
 def retrain(context: Context, run_id: str) -> Run:
-    from ml.steps import evaluate, gate, promote, report, split, train
+    from ml.steps import evaluate, examine, gate, promote, report, split, train
 
     plan = split.run(context, run_id)
     extracted = extract_features(context, run_id)
     trained = {variant: train.run(context, run_id, variant) for variant in plan["variants"]}
     evaluation = evaluate.run(context, run_id)
+    examination = examine.run(context, run_id)
     decision = gate.run(context, run_id)
     promotion = promote.run(context, run_id) if decision["promoted"] else None
     page = report.run(context, run_id, NOW, promotion and promotion["version"])
-    return Run(context, run_id, plan, extracted, trained, evaluation, decision, promotion, page)
+    return Run(context, run_id, plan, extracted, trained, evaluation, examination, decision, promotion, page)
 
 
 @pytest.fixture(scope="session")
