@@ -71,7 +71,11 @@ def measure(
     latency = measure_latency(assemble(context, contender), size)
     pictures = {
         **_pictures(context, contender, held_out, {**output, "probabilities": served}, metrics["test"]),
-        "reliability.png": png_bytes(reliability_diagram(labels[test], raw[test], served[test], temperature)),
+        "reliability.png": png_bytes(
+            reliability_diagram(
+                labels[test], raw[test], served[test], temperature, held_out["group"].to_numpy()[test].tolist()
+            )
+        ),
     }
     files = {
         **pictures,
@@ -176,10 +180,15 @@ def _pictures(
     """By file name; an ensemble has no epochs to draw, and an ablation looks everywhere alike."""
     in_test = (held_out["split"] == "test").to_numpy()
     figures = {
-        "confusion.png": confusion_heatmap(np.array(test["confusion"]), contender.classes),
+        "confusion.png": confusion_heatmap(
+            np.array(test["confusion"]), contender.classes, test["intervals"]["confusion"]
+        ),
         "report.png": classification_report_table(pd.DataFrame(test["report"])),
         "class_curves.png": class_curves(
-            held_out["label"].to_numpy()[in_test], output["probabilities"][in_test], test["report"]
+            held_out["label"].to_numpy()[in_test],
+            output["probabilities"][in_test],
+            test["report"],
+            held_out["group"].to_numpy()[in_test].tolist(),
         ),
     }
     if len(contender.members) == 1:

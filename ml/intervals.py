@@ -63,8 +63,9 @@ def metric_intervals(
         groups: [N], the group of each image.
 
     Returns:
-        ``accuracy``, ``macro_f1``, ``weighted_f1`` and ``calibration_error``; ``report``, a row a class; the numbers
-        of ``groups`` and of ``resamples``.
+        ``accuracy``, ``macro_f1``, ``weighted_f1`` and ``calibration_error``; ``report``, a row a class; ``confusion``,
+        a row a class with an interval for the share of its images that is taken for each class; the numbers of
+        ``groups`` and of ``resamples``.
     """
     count, draws = len(classes), Draws(groups)
     cells = _cells(labels, probabilities.argmax(axis=1), count)
@@ -79,7 +80,10 @@ def metric_intervals(
 
     report = [{name: ends(figures[name][:, index]) for name in BY_CLASS} for index in range(count)]
     averages = {name: ends(figures[name]) for name in (*AVERAGES, "calibration_error")}
-    return {**averages, "report": report, "groups": draws.distinct, "resamples": RESAMPLES}
+    with np.errstate(invalid="ignore"):  # a sample may have no image of a class
+        shares = confusion / confusion.sum(axis=2, keepdims=True)
+    taken = [[ends(shares[:, true, answer]) for answer in range(count)] for true in range(count)]
+    return {**averages, "report": report, "confusion": taken, "groups": draws.distinct, "resamples": RESAMPLES}
 
 
 def compare(

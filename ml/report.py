@@ -28,6 +28,7 @@ __all__ = [
     "CANDIDATE_FIGURES",
     "EXAMINATION_FIGURES",
     "SNAPSHOT_FIGURES",
+    "WIDE_FIGURES",
     "WRITING",
     "AblationView",
     "CandidateView",
@@ -84,6 +85,9 @@ EXAMINATION_FIGURES = (
 )
 
 
+#: Those that half a page would make illegible.
+WIDE_FIGURES = frozenset({"attention.png"})
+
 #: Where a figure would lie with other images of the same kind; None where that is not known.
 Interval = tuple[float, float] | None
 
@@ -105,11 +109,12 @@ def split_counts(manifest: pd.DataFrame, classes: tuple[str, ...]) -> tuple[Spli
 
 @dataclass(frozen=True)
 class Figure:
-    """A PNG with its caption and the text for those who cannot see it."""
+    """A PNG with its caption and the text for those who cannot see it; a wide one has a row of its own."""
 
     title: str
     png: bytes
     alt: str
+    wide: bool = False
 
 
 @dataclass(frozen=True)

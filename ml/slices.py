@@ -130,5 +130,5 @@ def _thirds(measures: np.ndarray, unit: str = "") -> list[str]:
 
 
 def _range(low: float, high: float, unit: str) -> str:
-    ends = [f"{end:.4g}" for end in (low, high)]
+    ends = [f"{end:,.0f}" if abs(end) >= 100 else f"{end:.3g}" for end in (low, high)]
     return f"{ends[0]}{unit}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}{unit}"

@@ -21,22 +21,28 @@ __all__ = ["classification_report_table", "confusion_heatmap"]
 
 _METRICS = ("precision", "recall", "f1")
 _NO_IMAGES = "\N{EN DASH}"
+_WITH_INTERVALS = 5  # classes; above that there is no room for them
 _SIDE_BY_SIDE = 8  # classes; above that the two heat maps stand one below the other
 
 
 @style.styled
-def confusion_heatmap(matrix: NDArray[np.integer], classes: Sequence[str]) -> Figure:
+def confusion_heatmap(
+    matrix: NDArray[np.integer],
+    classes: Sequence[str],
+    intervals: Sequence[Sequence[Sequence[float] | None]] | None = None,
+) -> Figure:
     """Confusion matrix in counts and in shares of the true class.
 
     Args:
         matrix: int [C, C], rows true classes, columns predictions.
         classes: C names.
+        intervals: [C][C], lower and upper ends of each share; written below it where there is room.
     """
     totals = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
     number, correct, count = len(classes), int(np.trace(matrix)), int(matrix.sum())
     subtitle = f"{correct:,} of {count:,} test images right ({correct / count:.1%})" if count else "No test images"
-    side = max(3.2, (0.54 if number > 5 else 0.8) * number + 1.5)
+    side = max(3.2, (0.54 if number > _WITH_INTERVALS else 0.8) * number + 1.5)
     wide = number <= _SIDE_BY_SIDE
     size = (2 * side + 1.8, side + 0.5) if wide else (side + 2.2, 2 * side + 1)
     figure = style.new_figure(*size, "Confusion matrix", subtitle)
@@ -46,6 +52,8 @@ def confusion_heatmap(matrix: NDArray[np.integer], classes: Sequence[str]) -> Fi
     _draw_matrix(left, matrix, counts, classes)
     rows = zip(shares, totals, strict=True)
     texts = [[_percent(share, small=wide) if total else _NO_IMAGES for share in row] for row, total in rows]
+    if intervals and number <= _WITH_INTERVALS:
+        texts = [list(map(_with_interval, *pair)) for pair in zip(texts, intervals, strict=True)]
     _draw_matrix(right, shares, texts, classes)
     left.set_title("Images")
     right.set_title("Share of the true class")
@@ -85,6 +93,10 @@ def _percent(share: float, *, small: bool) -> str:
     if not small:
         return ""
     return "<1%" if share else "0%"
+
+
+def _with_interval(share: str, ends: Sequence[float] | None) -> str:
+    return f"{share}\n{100 * ends[0]:.0f} to {100 * ends[1]:.0f}" if ends else share
 
 
 def _draw_matrix(axes: Axes, values: NDArray[np.generic], texts: list[list[str]], classes: Sequence[str]) -> None:

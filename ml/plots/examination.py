@@ -40,7 +40,7 @@ def changes_chart(changes: Mapping[str, Any]) -> Figure:
     harmed.set(title=f"Harmed: macro F1, {changes['clean']['macro_f1']:.3f} as they are (dotted)")
     _draw_rows(kept, rows["invariance"], "unmoved", [row["unmoved_interval"] for row in rows["invariance"]])
     kept.axvline(changes["min_unmoved"], color=style.WRONG, ls="--", lw=1.4)
-    kept.set(title=f"Of no meaning: share of answers that stay, {changes['min_unmoved']:.0%} asked for (dashed)")
+    kept.set(title=f"Hardly changed: answers that stay, {changes['min_unmoved']:.0%} wanted (dashed)")
     return figure
 
 

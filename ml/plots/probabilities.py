@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from ml.bands import GRID, class_curve_bands, reliability_bands
 from ml.metrics import BINS, calibration_bins, calibration_error, confidence_bins
 from ml.plots import style
 
@@ -23,16 +24,21 @@ __all__ = ["class_curves", "reliability_diagram"]
 
 @style.styled
 def class_curves(
-    labels: NDArray[np.integer], probabilities: NDArray[np.floating], report: Sequence[Mapping[str, Any]]
+    labels: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    report: Sequence[Mapping[str, Any]],
+    groups: Sequence[str],
 ) -> Figure:
-    """ROC and precision-recall curves of each class against all others.
+    """ROC and precision-recall curves of each class against all others, with their 95 % bands.
 
     Args:
         labels: int [N], indices into the classes.
         probabilities: float [N, C].
         report: a row a class, with ``label``, ``roc_auc`` and ``average_precision``; a class that has none is left out.
+        groups: [N], of the images.
     """
-    figure = style.new_figure(10.5, 4.6, "Each class against all others", f"On {len(labels):,} test images")
+    subtitle = f"On {len(labels):,} test images; shaded: 95 % at each point, over groups of images"
+    figure = style.new_figure(10.5, 4.6, "Each class against all others", subtitle)
     roc, precision = figure.subplots(1, 2)
     for index, (row, color) in enumerate(zip(report, style.class_colors(len(report)), strict=True)):
         if row["roc_auc"] is None:
@@ -42,6 +48,9 @@ def class_curves(
         roc.plot(false, true, color=color, lw=2, label=f"{name}: {row['roc_auc']:.3f}")
         shares, recall, _ = precision_recall_curve(labels == index, probabilities[:, index])
         precision.step(recall, shares, where="post", color=color, lw=2, label=f"{name}: {row['average_precision']:.3f}")
+        bands = class_curve_bands(labels == index, probabilities[:, index], groups)
+        for axes, band in zip((roc, precision), bands or (), strict=False):
+            axes.fill_between(GRID, *band, color=color, alpha=0.15, lw=0)
     roc.plot([0, 1], [0, 1], ":", color=style.MUTED, lw=1.2, zorder=1)
     roc.set(title="ROC, with the area below it", xlabel="false positive rate", ylabel="recall")
     precision.set(title="Precision and recall, with average precision", xlabel="recall", ylabel="precision")
@@ -58,6 +67,7 @@ def reliability_diagram(
     before: NDArray[np.floating],
     after: NDArray[np.floating],
     temperature: float,
+    groups: Sequence[str],
 ) -> Figure:
     """How often the likeliest class is the true one, by how sure the model is, before and after temperature scaling.
 
@@ -66,6 +76,7 @@ def reliability_diagram(
         before: probabilities float [N, C] as the model gives them.
         after: scaled, as they are served.
         temperature: between the two.
+        groups: [N], of the images; the lines at the points are 95 % intervals over these.
     """
     sums = {name: calibration_bins(labels, shown).sum(axis=0) for name, shown in (("before", before), ("after", after))}
     errors = {name: float(calibration_error(one, len(labels))) for name, one in sums.items()}
@@ -78,11 +89,22 @@ def reliability_diagram(
     curve.plot([0, 1], [0, 1], ":", color=style.MUTED, lw=1.2, zorder=1)
     _draw_reliability(curve, labels, before, "before scaling", color=style.MUTED, ls="--", marker="o", ms=4, lw=1.5)
     _draw_reliability(curve, labels, after, "as served", color=style.ACCENT, marker="o", ms=6, lw=2)
+    _draw_intervals(curve, labels, after, groups)
     curve.set(xlim=(0, 1), ylim=(0, 1.04), ylabel="of these images right")
     curve.legend(loc="upper left", frameon=False)
     counts.hist(after.max(axis=1), bins=np.linspace(0, 1, BINS + 1), color=style.ACCENT, alpha=0.6)
     counts.set(xlabel="probability of the likeliest class", ylabel="images")
     return figure
+
+
+def _draw_intervals(
+    axes: Axes, labels: NDArray[np.integer], probabilities: NDArray[np.floating], groups: Sequence[str]
+) -> None:
+    confidence = probabilities.max(axis=1)
+    ends = reliability_bands(probabilities.argmax(axis=1) == labels, confidence, groups)
+    images = np.bincount(confidence_bins(confidence), minlength=BINS)
+    places = np.bincount(confidence_bins(confidence), confidence, BINS) / images.clip(min=1)
+    axes.vlines(places[images > 0], *ends[:, images > 0], color=style.ACCENT, lw=2, alpha=0.4)
 
 
 def _draw_reliability(

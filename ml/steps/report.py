@@ -12,6 +12,7 @@ from ml.plan import load_plan
 from ml.report import (
     CANDIDATE_FIGURES,
     EXAMINATION_FIGURES,
+    WIDE_FIGURES,
     AblationView,
     CandidateView,
     ClassRow,
@@ -176,7 +177,7 @@ def _figures(
         if name not in kept:
             continue
         try:
-            yield Figure(title, store.get(layout.run_key(run_id, variant, name)), alt)
+            yield Figure(title, store.get(layout.run_key(run_id, variant, name)), alt, name in WIDE_FIGURES)
         except NotFoundError:
             log.warning("run %s: %s has no %s", run_id, variant, name)
 

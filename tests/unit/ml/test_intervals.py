@@ -156,3 +156,16 @@ def test_nothing_is_said_without_several_groups(count, groups):
     assert math.isnan(found.probability_worse(0))
     assert found.interval is None
     assert math.isnan(found.challenger) is (count == 0)
+
+
+def test_share_of_a_class_taken_for_another_has_an_interval():
+    """Of sixty images of a class twenty are taken for the other one: a binomial's interval."""
+    labels = np.repeat([0, 1], 60)
+    predicted = np.r_[np.repeat([0, 1], [40, 20]), np.ones(60, dtype=int)]
+    groups = [f"g{number}" for number in range(120)]
+
+    taken = metric_intervals(labels, np.eye(2)[predicted], ("a", "b"), groups)["confusion"]
+
+    deviation = 1.96 * np.sqrt(1 / 3 * 2 / 3 / 60)
+    assert taken[0][1] == pytest.approx([1 / 3 - deviation, 1 / 3 + deviation], abs=0.02)
+    assert taken[1][0] == [0, 0]
