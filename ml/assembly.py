@@ -10,6 +10,14 @@ import pyarrow as pa
 
 from ml import layout
 from ml.arrivals import quarantine_conflict
+from ml.attributes import (
+    LEDGER_COLUMNS,
+    describe_disputed,
+    differences,
+    no_attributes,
+    same_attributes,
+    settle_attributes,
+)
 from ml.erasure import erase_object
 from ml.errors import DataError
 from ml.manifest import LEDGER, to_arrow
@@ -22,7 +30,7 @@ from ml.tombstones import FORGOTTEN, forgotten_ids, mark_forgotten
 if TYPE_CHECKING:
     from ml.context import Context
 
-__all__ = ["assemble", "join_ledgers", "leave_out", "rebase", "settle_conflicts"]
+__all__ = ["assemble", "join_ledgers", "leave_out", "rebase", "says_more", "settle_conflicts"]
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +39,11 @@ IDENTITY = list(LEDGER.key)
 
 
 def assemble(
-    context: Context, parent: Snapshot | None, arrived: pd.DataFrame, record: dict[str, Any]
+    context: Context,
+    parent: Snapshot | None,
+    arrived: pd.DataFrame,
+    record: dict[str, Any],
+    told: pd.DataFrame | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """Write a snapshot of the parent's objects and those that arrived; nothing points to it yet.
 
@@ -40,6 +52,7 @@ def assemble(
         parent: the newest published snapshot.
         arrived: ledger rows, with an empty ``snapshot``; a row whose key and etag the parent has replaces that one.
         record: what ``snapshot.json`` is to say beside the counts: ``created_at``, ``notes``, ``releases``.
+        told: what is told of attributes (see :mod:`ml.attributes`).
 
     Returns:
         The snapshot's id, and its counts.
@@ -59,7 +72,19 @@ def assemble(
             f"{counts['quarantined_by_reason']}.",
             "See the records under quarantine/, then upload images as landing/<label>/<file>.",
         )
-    return write_snapshot(context.store, parent, manifest, ledger, counts | record), counts
+    attributes, notes = _attributes(context, parent, manifest, ledger, told)
+    said = record | {"notes": [*record["notes"], *notes]}
+    return write_snapshot(context.store, parent, manifest, ledger, counts | said, attributes), counts
+
+
+def says_more(context: Context, parent: Snapshot, told: pd.DataFrame | None) -> bool:
+    """Whether what is told of attributes makes more, or anything else, known of a snapshot's images."""
+    names = context.settings.landing.attributes
+    if not names or told is None:
+        return False
+    ledger = parent.ledger_columns(LEDGER_COLUMNS)
+    attributes, _ = settle_attributes(parent.manifest, ledger, told, parent.attributes, names)
+    return not same_attributes(attributes, parent.attributes, names)
 
 
 def leave_out(context: Context, parent: Snapshot, record: dict[str, Any]) -> str | None:
@@ -82,8 +107,9 @@ def leave_out(context: Context, parent: Snapshot, record: dict[str, Any]) -> str
     images = parent.manifest
     manifest = images[~(images["image_id"].isin(forgotten) | images["pixel_id"].isin(forgotten))]
     counts = _count(ledger, manifest, 0, parent)
+    attributes = parent.attributes[parent.attributes.index.isin(manifest["image_id"])]
     return write_snapshot(
-        context.store, parent, manifest, ledger, {**counts, "releases": parent.record["releases"], **record}
+        context.store, parent, manifest, ledger, {**counts, "releases": parent.record["releases"], **record}, attributes
     )
 
 
@@ -96,12 +122,13 @@ def rebase(context: Context, snapshot: Snapshot, parent: Snapshot) -> str | None
     own = snapshot.ledger[snapshot.ledger["snapshot"] == snapshot.snapshot_id]
     known = pd.MultiIndex.from_frame(parent.ledger[[*IDENTITY, "label", "release"]].fillna(""))
     arrived = own[~pd.MultiIndex.from_frame(own[[*IDENTITY, "label", "release"]].fillna("")).isin(known)]
-    if arrived.empty:
+    told = _told_by(context, snapshot)
+    if arrived.empty and not says_more(context, parent, told):
         return None
     fresh = arrived.assign(snapshot="", **dict.fromkeys(PLACE))
     releases = sorted({*parent.record["releases"], *snapshot.record["releases"]})
     kept = {"created_at": snapshot.record["created_at"], "notes": snapshot.record["notes"], "releases": releases}
-    rebased, _ = assemble(context, parent, fresh, kept)
+    rebased, _ = assemble(context, parent, fresh, kept, told)
     log.info("snapshot %s: rebased on %s as %s", snapshot.snapshot_id, parent.snapshot_id, rebased)
     return rebased
 
@@ -132,6 +159,33 @@ def settle_conflicts(ledger: pd.DataFrame) -> pd.DataFrame:
     reason[disputed] = None
     reason[refused.index[refused]] = "label_conflict"
     return ledger.assign(reason=reason)
+
+
+def _attributes(
+    context: Context, parent: Snapshot | None, manifest: pd.DataFrame, ledger: pd.DataFrame, told: pd.DataFrame | None
+) -> tuple[pd.DataFrame | None, list[str]]:
+    """The images' attributes, None where none are to be kept, and what is odd about them, in sentences."""
+    names = context.settings.landing.attributes
+    if not names:
+        return None, []
+    known = parent.attributes if parent else no_attributes()
+    attributes, disputed = settle_attributes(manifest, ledger, told, known, names)
+    notes = describe_disputed(disputed)
+    for note in notes:
+        log.warning("%s", note)
+    log.info("%s: something is known of %d images of %d", ", ".join(names), len(attributes), len(manifest))
+    return attributes, notes
+
+
+def _told_by(context: Context, snapshot: Snapshot) -> pd.DataFrame | None:
+    """What an ingest told of attributes, by what its snapshot says otherwise than the one it grew from.
+
+    Nothing else may go on top of another ingest, which may have read a newer ``labels.csv``.
+    """
+    if not context.settings.landing.attributes:
+        return None
+    base = snapshot.record["parent"]
+    return differences(snapshot.attributes, Snapshot(context.store, base).attributes if base else no_attributes())
 
 
 def _without_forgotten(context: Context, ledger: pd.DataFrame) -> pd.DataFrame:

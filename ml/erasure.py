@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml import layout
+from ml.attributes import decode_attributes, encode_attributes
 from ml.augment import original
-from ml.errors import NotFoundError, StoreError
+from ml.errors import ConflictError, NotFoundError, StoreError
 from ml.features import CORRUPT, digest_of, write_shard
 from ml.storage import read_json
 
@@ -22,9 +23,29 @@ if TYPE_CHECKING:
     from ml.context import Context
     from ml.storage import Store
 
-__all__ = ["erase_object", "erase_rows", "erase_set_aside", "erase_warmup"]
+__all__ = ["erase_attributes", "erase_object", "erase_rows", "erase_set_aside", "erase_warmup"]
 
 log = logging.getLogger(__name__)
+
+
+def erase_attributes(store: Store, key: str, names: AbstractSet[str]) -> None:
+    """Take rows out of a table of attributes.
+
+    Args:
+        store: holds the table.
+        key: of the table.
+        names: image ids and source keys whose rows go.
+    """
+    while True:
+        data, etag = store.get_with_etag(key)
+        table = decode_attributes(data)
+        gone = table.index.isin(names)
+        if not gone.any():
+            return
+        try:
+            store.put_if_match(key, encode_attributes(table[~gone]), etag)
+        except ConflictError:
+            log.info("%s was replaced by another withdrawal; its rows are looked at again", key)
 
 
 def erase_object(store: Store, row: Mapping[Hashable, Any]) -> None:

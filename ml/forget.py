@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from ml import layout
 from ml.assembly import leave_out
-from ml.erasure import erase_rows, erase_set_aside, erase_warmup
+from ml.erasure import erase_attributes, erase_rows, erase_set_aside, erase_warmup
 from ml.errors import ConfigError, ConflictError, DataError, OvertakenError
 from ml.exposure import find_exposures, find_warmups
 from ml.pictures import find_pictures
 from ml.registry import Registry
 from ml.snapshots import latest_snapshot, publish_snapshot
 from ml.tombstones import forgotten_ids, read_tombstone, write_tombstones
-from ml.traces import find_files, find_shards, find_snapshot_pages
+from ml.traces import attribute_tables, find_attributes, find_files, find_shards, find_snapshot_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     import pandas as pd
@@ -51,6 +52,7 @@ class Plan:
         shards: keys of the indices of cached feature maps.
         pages: keys of pictures and pages that show it.
         warmups: keys of published versions' warm-up requests that hold it.
+        tables: keys of tables of attributes that have a row of it.
         models: those that saw it.
     """
 
@@ -61,6 +63,7 @@ class Plan:
     shards: tuple[str, ...]
     pages: tuple[str, ...]
     warmups: tuple[str, ...]
+    tables: tuple[str, ...]
     models: tuple[Exposure, ...]
 
 
@@ -87,17 +90,21 @@ def plan_forgetting(context: Context, names: Iterable[str]) -> list[Plan]:
     ]
     files, shards = list(find_files(store, ids)), list(find_shards(store, ids))
     warmups = list(find_warmups(context, exposures))
+    digests = frozenset(digest for picture in pictures for digest in picture.digests)
+    tables = list(find_attributes(store, ids | set(_rows_of(ledger, digests)["source_key"])))
 
     def plan(picture: Picture) -> Plan:
-        rows = ledger[ledger["image_id"].isin(picture.digests) | ledger["pixel_id"].isin(picture.digests)]
+        rows, images = _rows_of(ledger, picture.digests), set(picture.image_ids)
+        sources = set(rows["source_key"])
         return Plan(
             picture,
-            tuple(sorted(set(rows["source_key"]))),
+            tuple(sorted(sources)),
             _landing(context, rows),
-            _of(picture, files),
-            _of(picture, shards),
-            _of(picture, pages),
-            _of(picture, warmups),
+            _of(images, files),
+            _of(images, shards),
+            _of(images, pages),
+            _of(images, warmups),
+            _of(images | sources, tables),
             tuple(exposure for image_id, exposure in exposures if image_id in picture.image_ids),
         )
 
@@ -134,6 +141,10 @@ def forget(
     snapshot_id = _publish(context, records[0]["forgotten_at"])
     ids = frozenset(image_id for plan in plans for image_id in plan.picture.image_ids)
     erase_set_aside(context.store)
+    # An ingest may have written others since they were looked for.
+    names = ids.union(*(plan.sources for plan in plans))
+    for table in attribute_tables(context.store):
+        erase_attributes(context.store, table, names)
     for plan, record in zip(plans, records, strict=True):
         # Of a try that was killed a shard may be left whose index is gone, and on other machines a copy of it.
         for index in record["removed"]["feature_shards"]:
@@ -145,8 +156,12 @@ def forget(
     return snapshot_id
 
 
-def _of(picture: Picture, pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    return tuple(sorted({key for image_id, key in pairs if image_id in picture.image_ids}))
+def _rows_of(ledger: pd.DataFrame, digests: AbstractSet[str]) -> pd.DataFrame:
+    return ledger[ledger["image_id"].isin(digests) | ledger["pixel_id"].isin(digests)]
+
+
+def _of(names: AbstractSet[str], pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(sorted({key for name, key in pairs if name in names}))
 
 
 def _landing(context: Context, rows: pd.DataFrame) -> tuple[tuple[str, str], ...]:
@@ -166,6 +181,7 @@ def _record(context: Context, plan: Plan, note: str, by: str, now: datetime, lan
         "feature_shards": set(plan.shards),
         "pages": set(plan.pages),
         "warm_up_requests": set(plan.warmups),
+        "attribute_tables": set(plan.tables),
         "landing": gone,
     }
     models = {(one.run_id, one.variant or ""): one.to_dict() for one in plan.models}
@@ -174,7 +190,7 @@ def _record(context: Context, plan: Plan, note: str, by: str, now: datetime, lan
     if earlier:
         said = {name: earlier[name] for name in said}
         sources |= set(earlier["source_key_digests"])
-        found = {name: keys | set(earlier["removed"][name]) for name, keys in found.items()}
+        found = {name: keys | set(earlier["removed"].get(name, ())) for name, keys in found.items()}
         models = {(one["run_id"], one["variant"] or ""): one for one in earlier["models"]} | models
     return said | {
         "image_ids": list(plan.picture.image_ids),

@@ -7,12 +7,16 @@ import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from ml import layout
+from ml.attributes import KEY
 from ml.errors import DataError
 from ml.images import RefusedImageError
+from ml.storage.base import CONTROL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ml.config import Settings
 
@@ -22,6 +26,8 @@ COLUMNS = ("key", "label", "group")
 #: Reasons of quarantine that another declared class, alias or line of labels.csv can lift.
 LABEL_REASONS = frozenset({"no_label", "unknown_label", "contradictory_label"})
 NAMED = 5
+#: Of an attribute: characters of a value, and values from which on it can hardly be one that many images share.
+MAX_CHARACTERS, MANY_VALUES = 120, 200
 
 
 @dataclass(frozen=True)
@@ -32,24 +38,31 @@ class LabelsFile:
         labels: by key below ``landing/``; an empty label means that the folder's name holds.
         groups: by key, for those that have one.
         contradicted: keys that are given two different labels.
+        attributes: those that are to be kept and that it has, as told by source key (see :mod:`ml.attributes`).
         notes: what is odd in the file, in sentences.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[str, str] = field(default_factory=dict)
     contradicted: frozenset[str] = frozenset()
+    attributes: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: tuple[str, ...] = ()
 
 
-def read_labels(data: bytes) -> LabelsFile:
-    """Read a comma-separated table in UTF-8 with the columns key, label and, if wanted, group.
+def read_labels(data: bytes, attributes: Sequence[str] = ()) -> LabelsFile:
+    """Read a comma-separated table in UTF-8 with the columns key, label and, if wanted, group and attributes.
 
     A key is written as below ``landing/``, with or without that. Two lines for a key are one when they say the same.
 
+    Args:
+        data: the file.
+        attributes: names of further columns that are to be kept; no others are.
+
     Raises:
-        DataError: it is not such a table.
+        DataError: it is not such a table, or an attribute's value is too long or has control characters.
     """
-    rows, unknown = _parse(data)
+    rows, names = _parse(data)
+    kept = _attributes(rows, [name for name in attributes if name in names])
     labels: dict[str, str] = {}
     groups: dict[str, str] = {}
     twice: list[str] = []
@@ -65,15 +78,14 @@ def read_labels(data: bytes) -> LabelsFile:
         labels[key] = label
         if group:
             groups[key] = group
-    notes = []
-    if unknown:
-        notes.append(f"labels.csv has columns that are not read: {', '.join(unknown)}")
+    notes = [*_column_notes(names, attributes), *_value_notes(kept)]
     if twice:
         notes.append(f"labels.csv names {_some(twice)} more than once")
-    return LabelsFile(labels, groups, frozenset(contradicted), tuple(notes))
+    return LabelsFile(labels, groups, frozenset(contradicted), kept, tuple(notes))
 
 
 def _parse(data: bytes) -> tuple[list[dict[str, str]], list[str]]:
+    """The lines, without blanks around their values, and the names of the columns."""
     try:
         table = csv.DictReader(io.StringIO(data.decode("utf-8-sig")), strict=True)
         names = [name.strip() for name in table.fieldnames or ()]
@@ -94,8 +106,45 @@ def _parse(data: bytes) -> tuple[list[dict[str, str]], list[str]]:
                 f"Line {number} of landing/{layout.LABELS_FILE} does not have one value a column, or no key.",
                 "Mend the line; a value with a comma goes between double quotes.",
             )
-    cleaned = [{name: str(value).strip() for name, value in row.items()} for row in rows]
-    return cleaned, [name for name in names if name not in COLUMNS]
+    return [{name: str(value).strip() for name, value in row.items()} for row in rows], names
+
+
+def _attributes(rows: list[dict[str, str]], names: list[str]) -> pd.DataFrame:
+    keys = [layout.LANDING + row["key"].removeprefix(layout.LANDING) for row in rows] if names else []
+    columns = {name: [row[name] for row in rows] for name in names}
+    table = pd.DataFrame(columns, pd.Index(keys, name=KEY, dtype="str"), dtype="str")
+    for name in names:
+        values = table[name]
+        odd = (values.str.len() > MAX_CHARACTERS) | values.str.contains(CONTROL)
+        if odd.any():
+            raise DataError(
+                f"Line {int(odd.to_numpy().argmax()) + 2} of landing/{layout.LABELS_FILE} has a value of {name} that "
+                f"is longer than {MAX_CHARACTERS} characters or has control characters.",
+                "Mend the line, or take the column out of landing.attributes.",
+            )
+    return table
+
+
+def _column_notes(names: list[str], attributes: Sequence[str]) -> list[str]:
+    notes = []
+    unread = [name for name in names if name not in COLUMNS and name not in attributes]
+    if unread:
+        notes.append(
+            f"labels.csv has columns that are not read: {', '.join(unread)}; landing.attributes lists those to be kept"
+        )
+    missing = [name for name in attributes if name not in names]
+    if missing:
+        notes.append(f"labels.csv lacks columns that landing.attributes lists: {', '.join(missing)}")
+    return notes
+
+
+def _value_notes(attributes: pd.DataFrame) -> list[str]:
+    counts = {name: attributes[name].nunique() for name in attributes}
+    return [
+        f"labels.csv has {count} different values of {name}: an attribute is something that many images share"
+        for name, count in counts.items()
+        if count > MANY_VALUES
+    ]
 
 
 @dataclass(frozen=True)

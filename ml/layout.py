@@ -7,6 +7,8 @@ import re
 
 __all__ = [
     "ABLATION_ENDING",
+    "ATTRIBUTES",
+    "ATTRIBUTES_FILE",
     "CHAMPION_PREDICTIONS",
     "ENSEMBLE",
     "FEATURES",
@@ -25,6 +27,7 @@ __all__ = [
     "WARMUP",
     "ablation_name",
     "arrivals_key",
+    "attributes_key",
     "calibration_key",
     "features_prefix",
     "image_key",
@@ -50,6 +53,10 @@ RELEASES = "releases/"
 #: Tombstones: digests of pictures that are never to be taken in again.
 FORGOTTEN = "forgotten/"
 SNAPSHOTS = "snapshots/"
+#: What the tables ``labels.csv`` of ingests say of objects, as far as it is to be kept.
+ATTRIBUTES = "arrivals/attributes/"
+#: In a snapshot's folder: what is known of its images beside the manifest.
+ATTRIBUTES_FILE = "attributes.parquet"
 FEATURES = "features/"
 RUNS = "runs/"
 PROMOTIONS = "promotions/"
@@ -80,6 +87,11 @@ def arrivals_key(chunk: str, name: str) -> str:
 def ingest_key(ingest_id: str) -> str:
     """Key of what one ingest found to do."""
     return f"arrivals/plans/{safe_run_id(ingest_id)}.json"
+
+
+def attributes_key(digest: str) -> str:
+    """Key of the attributes that an ingest found in ``labels.csv``, given the table's SHA-256."""
+    return f"{ATTRIBUTES}{digest}.parquet"
 
 
 def release_key(release_id: str) -> str:

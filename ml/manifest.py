@@ -169,17 +169,19 @@ def from_parquet(data: bytes, schema: TableSchema, columns: Sequence[str] | None
     return pd.DataFrame(file.read(names).cast(types).to_pandas())
 
 
-def snapshot_digest(manifest: pa.Table, ledger: pa.Table) -> str:
+def snapshot_digest(manifest: pa.Table, ledger: pa.Table, attributes: pa.Table | None = None) -> str:
     """SHA-256 (hexadecimal) of what a snapshot says, whenever it was made: its images and the objects seen.
 
     Args:
         manifest: in the order of its key.
         ledger: likewise.
+        attributes: of the images, in the order of their ids; None where nothing is known.
     """
     digest = hashlib.sha256()
     for table, names in (
         (manifest, ["image_id", "label", "group", "split", "excluded"]),
         (ledger, ["source_key", "etag", "label", "reason", "release"]),
+        *([] if attributes is None else [(attributes, attributes.schema.names)]),
     ):
         text = io.BytesIO()
         write_csv(table.select(names), text)

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from ml import layout
+from ml.attributes import attributes_to_arrow, decode_attributes, encode_attributes, no_attributes
 from ml.errors import AlreadyExistsError, ConflictError, NotFoundError, OvertakenError
 from ml.groups import assign_groups
 from ml.manifest import LEDGER, MANIFEST, encode, from_parquet, in_order, snapshot_digest, to_arrow
@@ -74,6 +75,18 @@ class Snapshot:
         key = layout.snapshot_key(self.snapshot_id, "ledger.parquet")
         return from_parquet(self._store.get(key), LEDGER, names)
 
+    @cached_property
+    def attributes(self) -> pd.DataFrame:
+        """What ``labels.csv`` said of its images beside label and group.
+
+        By image_id, a row for each image of which something is known; a column of text for each attribute, null where
+        it is unknown. Without rows and columns when nothing was kept.
+        """
+        try:
+            return decode_attributes(self._store.get(layout.snapshot_key(self.snapshot_id, layout.ATTRIBUTES_FILE)))
+        except NotFoundError:
+            return no_attributes()
+
 
 def place_images(ledger: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Give every accepted image its group and split; a split once given stays.
@@ -127,23 +140,39 @@ def build_manifest(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_snapshot(
-    store: Store, parent: Snapshot | None, manifest: pd.DataFrame, ledger: pd.DataFrame, counts: dict[str, Any]
+    store: Store,
+    parent: Snapshot | None,
+    manifest: pd.DataFrame,
+    ledger: pd.DataFrame,
+    counts: dict[str, Any],
+    attributes: pd.DataFrame | None = None,
 ) -> str:
     """Write a snapshot that nothing points to yet, and return its id.
 
     The id counts on from the parent's and ends in a digest of what the snapshot says, so that the same arrivals
     on the same parent give the same id: a step that was killed writes the same files again.
+
+    Args:
+        store: where it goes.
+        parent: the newest published snapshot.
+        manifest: its images.
+        ledger: every object seen.
+        counts: what ``snapshot.json`` is to say.
+        attributes: of images, in the order of their ids; without a row nothing is written of them.
     """
     number = int(parent.snapshot_id.split("-")[0]) + 1 if parent else 1
     images, objects = in_order(to_arrow(manifest, MANIFEST), MANIFEST), in_order(to_arrow(ledger, LEDGER), LEDGER)
-    snapshot_id = f"{number:06d}-{snapshot_digest(images, objects)[:12]}"
+    known = None if attributes is None or attributes.empty else attributes
+    digest = snapshot_digest(images, objects, None if known is None else attributes_to_arrow(known))
+    snapshot_id = f"{number:06d}-{digest[:12]}"
     # What stands under the id already says the same; its record comes last, as a sign that the others are there.
-    store.put_all_once(
-        {
-            layout.snapshot_key(snapshot_id, "ledger.parquet"): encode(_arrived_in(objects, snapshot_id), LEDGER),
-            layout.snapshot_key(snapshot_id, "manifest.parquet"): encode(_arrived_in(images, snapshot_id), MANIFEST),
-        }
-    )
+    files = {
+        "ledger.parquet": encode(_arrived_in(objects, snapshot_id), LEDGER),
+        "manifest.parquet": encode(_arrived_in(images, snapshot_id), MANIFEST),
+    }
+    if known is not None:
+        files[layout.ATTRIBUTES_FILE] = encode_attributes(known)
+    store.put_all_once({layout.snapshot_key(snapshot_id, name): data for name, data in files.items()})
     record = {"snapshot_id": snapshot_id, "parent": parent.snapshot_id if parent else None, **counts}
     put_once(store, layout.snapshot_key(snapshot_id, "snapshot.json"), dump_json(record))
     return snapshot_id

@@ -23,6 +23,7 @@ __all__ = [
     "KEPT",
     "drop_forgotten",
     "forgotten_ids",
+    "forgotten_keys",
     "mark_forgotten",
     "read_tombstone",
     "write_tombstones",
@@ -94,6 +95,13 @@ def mark_forgotten(ledger: pd.DataFrame, ids: AbstractSet[str]) -> pd.DataFrame:
         return ledger
     cleared = {name: ledger[name].mask(gone) for name in ledger.columns if name not in KEPT}
     return ledger.assign(**cleared, reason=ledger["reason"].astype(object).mask(gone, FORGOTTEN))
+
+
+def forgotten_keys(ledger: pd.DataFrame) -> pd.Series:
+    """Source keys under which nothing but forgotten pictures ever came, given the columns source_key and reason."""
+    gone = ledger["reason"] == FORGOTTEN
+    keys = ledger["source_key"][gone]
+    return keys[~keys.isin(ledger["source_key"][~gone])] if len(keys) else keys
 
 
 def drop_forgotten(store: Store, table: pd.DataFrame, whose: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Where images have left traces in the store, besides the models that saw them: pairs of an image id and a key."""
+"""Where images have left traces in the store, besides the models that saw them: pairs of what names one and a key."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from ml import layout
+from ml.attributes import decode_attributes
 from ml.augment import original
 from ml.examples import sample_images
 from ml.storage import read_json
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from ml.storage import Store
 
-__all__ = ["find_files", "find_shards", "find_snapshot_pages"]
+__all__ = ["attribute_tables", "find_attributes", "find_files", "find_shards", "find_snapshot_pages"]
 
 
 def find_files(store: Store, image_ids: AbstractSet[str]) -> Iterator[tuple[str, str]]:
@@ -41,6 +42,21 @@ def find_shards(store: Store, image_ids: AbstractSet[str]) -> Iterator[tuple[str
         if info.key.endswith(".json"):
             held = {original(row_id) for row_id in read_json(store, info.key)["image_ids"]}
             yield from ((image_id, info.key) for image_id in sorted(held & image_ids))
+
+
+def attribute_tables(store: Store) -> Iterator[str]:
+    """Keys of all tables of attributes: of snapshots, by image id, and of ingests, by source key."""
+    yield from (info.key for info in store.list(layout.ATTRIBUTES))
+    for info in store.list(layout.SNAPSHOTS):
+        if info.key.endswith(f"/{layout.ATTRIBUTES_FILE}"):
+            yield info.key
+
+
+def find_attributes(store: Store, names: AbstractSet[str]) -> Iterator[tuple[str, str]]:
+    """Tables of attributes that have rows of images, named by their ids and source keys."""
+    for key in attribute_tables(store):
+        index = decode_attributes(store.get(key)).index
+        yield from ((name, key) for name in sorted(set(index[index.isin(names)])))
 
 
 def find_snapshot_pages(

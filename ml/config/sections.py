@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from ml import layout
 from ml.config.alerts import AlertSettings
@@ -35,6 +35,11 @@ __all__ = [
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Attribute = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+#: Columns of labels.csv with a meaning of their own, and the column that attributes go by.
+NO_ATTRIBUTES = ("key", "label", "group", "image_id")
 
 
 class StoreSettings(_Section):
@@ -58,11 +63,26 @@ class LandingSettings(_Section):
     aliases: dict[str, str] = Field(
         default_factory=dict, description="labels that mean another, e.g. no_tumor: notumor; left is what people write"
     )
+    attributes: tuple[Attribute, ...] = Field(
+        (),
+        description="further columns of labels.csv that are kept for each image, e.g. site, scanner; as they are "
+        "written, so name none that says who a person is",
+    )
     chunk_size: int = Field(2000, ge=1, description="objects that one task takes in")
     delete_after_ingest: bool = Field(
         False,
         description="remove exactly the object versions that a published snapshot has taken in or quarantined",
     )
+
+    @field_validator("attributes")
+    @classmethod
+    def _columns_of_their_own(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name in NO_ATTRIBUTES:
+                raise ValueError(f"'{name}' is no attribute: {', '.join(NO_ATTRIBUTES)} have a meaning of their own")
+            if value.count(name) > 1:
+                raise ValueError(f"'{name}' is named twice")
+        return value
 
 
 class ImageSettings(_Section):

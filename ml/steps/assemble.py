@@ -6,7 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ml import layout
-from ml.assembly import assemble, join_ledgers
+from ml.assembly import assemble, join_ledgers, says_more
+from ml.attributes import decode_attributes
 from ml.backlog import read_rows
 from ml.errors import NotFoundError
 from ml.manifest import LEDGER, empty
@@ -30,9 +31,9 @@ def run(context: Context, ingest_id: str) -> dict[str, Any]:
     """Write the snapshot of an ingest whose chunks were all taken in.
 
     Returns:
-        ``snapshot_id``, ``parent``, ``changed`` (False when nothing new had arrived: then the snapshot is the
-        parent) and the counts ``seen`` (ever), ``arrived`` (now), ``images``, ``added``, ``duplicates``,
-        ``excluded``, ``quarantined`` and ``quarantined_by_reason``.
+        ``snapshot_id``, ``parent``, ``changed`` (False when nothing new had arrived, and no other attributes of what
+        was there: then the snapshot is the parent) and the counts ``seen`` (ever), ``arrived`` (now), ``images``,
+        ``added``, ``duplicates``, ``excluded``, ``quarantined`` and ``quarantined_by_reason``.
 
     Raises:
         DataError: not one of all objects is an acceptable image.
@@ -41,11 +42,12 @@ def run(context: Context, ingest_id: str) -> dict[str, Any]:
     plan = read_json(context.store, layout.ingest_key(ingest_id))
     parent = latest_snapshot(context.store)
     arrived = join_ledgers(empty(LEDGER), *(_rows(context, chunk) for chunk in plan["chunks"]))
-    if arrived.empty and parent is not None:
+    told = _told(context, plan.get("attributes"))
+    if arrived.empty and parent is not None and not says_more(context, parent, told):
         return _nothing_new(parent)
     releases = sorted({*(parent.record["releases"] if parent else []), *plan["releases"]})
     record = {"created_at": plan["started_at"], "notes": plan["notes"], "releases": releases}
-    snapshot_id, counts = assemble(context, parent, arrived, record)
+    snapshot_id, counts = assemble(context, parent, arrived, record, told)
     log.info(
         "snapshot %s: %d objects arrived in all, %d images (%d new), %d duplicates, %d excluded, %d quarantined%s",
         snapshot_id,
@@ -60,6 +62,10 @@ def _rows(context: Context, chunk: str) -> pd.DataFrame:
     if rows is None:
         raise NotFoundError(f"The chunk {chunk} has not been taken in.", "Run `take_in` for it, then `assemble` again.")
     return rows
+
+
+def _told(context: Context, key: str | None) -> pd.DataFrame | None:
+    return None if key is None else decode_attributes(context.store.get(key))
 
 
 def _nothing_new(parent: Snapshot) -> dict[str, Any]:

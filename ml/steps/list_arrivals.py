@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from ml import layout
+from ml.attributes import encode_attributes
 from ml.backlog import Seen, arriving, chunks, write_chunk
 from ml.errors import ConfigError, DataError, NotFoundError
 from ml.labels import Labeller, LabelsFile, read_labels
@@ -14,7 +16,8 @@ from ml.manifest import LEDGER, empty
 from ml.pseudonyms import Pseudonyms
 from ml.releases import pending_releases, released_arrivals
 from ml.snapshots import latest_snapshot
-from ml.storage import dump_json
+from ml.storage import dump_json, put_once
+from ml.tombstones import forgotten_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +77,7 @@ def run(context: Context, ingest_id: str, now: datetime) -> list[str]:
         "chunks": names,
         "notes": notes,
         "releases": [release["release_id"] for release in releases],
+        "attributes": _store_attributes(context, file, ledger),
     }
     context.store.put(layout.ingest_key(ingest_id), dump_json(plan))
     for note in notes:
@@ -84,9 +88,20 @@ def run(context: Context, ingest_id: str, now: datetime) -> list[str]:
 
 def _labels(context: Context) -> LabelsFile:
     try:
-        return read_labels(context.store.get(layout.LANDING + layout.LABELS_FILE))
+        data = context.store.get(layout.LANDING + layout.LABELS_FILE)
     except NotFoundError:
         return LabelsFile()
+    return read_labels(data, context.settings.landing.attributes)
+
+
+def _store_attributes(context: Context, file: LabelsFile, ledger: pd.DataFrame) -> str | None:
+    """Keep what labels.csv tells of attributes for `assemble`; returns the key, None when there is nothing."""
+    if file.attributes.empty:
+        return None
+    data = encode_attributes(file.attributes[~file.attributes.index.isin(forgotten_keys(ledger))])
+    key = layout.attributes_key(hashlib.sha256(data).hexdigest())
+    put_once(context.store, key, data)
+    return key
 
 
 def _check_deletes(context: Context) -> None:

@@ -76,7 +76,14 @@ def main() -> None:
             different[fatal] = {"killed by": killed, "then": repeated, "different": odd[:5]}
         shutil.rmtree(copy)
     gone = sorted(before.keys() - expected.keys())
-    outcome = {"calls": calls, "killed": len(fatal_calls), "different": different, "gone": gone}
+    changed = sorted(key for key in before.keys() & expected.keys() if before[key] != expected[key])
+    outcome = {
+        "calls": calls,
+        "killed": len(fatal_calls),
+        "different": different,
+        "gone": gone,
+        "changed": changed,
+    }
     print(json.dumps(outcome))  # noqa: T201 - the test reads it
 
 

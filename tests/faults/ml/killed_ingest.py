@@ -32,7 +32,7 @@ def context_of(folder: Path) -> Context:
         {
             "store": {"url": str(folder), "cache_dir": folder.parent / "cache"},
             "classes": ["a", "b"],
-            "landing": {"chunk_size": 4, "delete_after_ingest": True},
+            "landing": {"chunk_size": 4, "delete_after_ingest": True, "attributes": ["site"]},
         }
     )
     return Context(settings, open_store(settings.store))

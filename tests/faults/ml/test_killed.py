@@ -42,14 +42,15 @@ def report(tmp_path_factory):
             "a/junk.png": b"no image",
             "c/1.png": picture(51),
         }
-        | {"a/same.png": picture(60), "b/same.png": picture(60)},
+        | {"a/same.png": picture(60), "b/same.png": picture(60)}
+        | {"labels.csv": b"key,label,site\na/0.png,,Ulm\nb/1.png,,Jena\na/copy.png,,Ulm\n"},
     )
     fill(tmp / "base", {"pseudonyms/key": b"the same for all"})
     fill(
         tmp / "more",
         {f"a/new-{seed}.png": picture(seed + 200) for seed in range(3)}
         | {"a/0.png": picture(300), "b/again.png": picture(1), "b/junk.png": b"no image", "b/empty.png": b""}
-        | {"labels.csv": b"key,label,group\nb/new.png,b,p1\n", "b/new.png": picture(400)},
+        | {"labels.csv": b"key,label,group,site\nb/new.png,b,p1,Ulm\na/0.png,,,Bonn\n", "b/new.png": picture(400)},
     )
     printed = run_program(PROGRAM, tmp / "base", tmp / "work", POINTS, tmp / "more")
     return json.loads(printed.splitlines()[-1])

@@ -34,6 +34,8 @@ def report(tmp_path_factory):
     for name, data in files.items():
         (tmp / "base/landing" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp / "base/landing" / name).write_bytes(data)
+    rows = "".join(f"{name},,Ulm\n" for name in files)
+    (tmp / "base/landing/labels.csv").write_text(f"key,label,site\n{rows}")
     (tmp / "base/pseudonyms").mkdir()
     (tmp / "base/pseudonyms/key").write_bytes(b"the same for all")
     chosen = [tmp / "base/landing" / name for name in ("a/0.png", "b/1.png")]
@@ -54,3 +56,11 @@ def test_undisturbed_it_removes_every_trace(report):
         "quarantine": 2,
         "snapshots": 2,
     }
+
+
+def test_undisturbed_it_takes_its_rows_out_of_tables(report):
+    """Of attributes: those that the ingest read, and those of the snapshot before; the pointer moves."""
+    read, kept, pointer = report["changed"]
+
+    assert read.startswith("arrivals/attributes/")
+    assert (kept.split("/")[-1], pointer) == ("attributes.parquet", "snapshots/latest.json")

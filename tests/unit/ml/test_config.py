@@ -171,6 +171,29 @@ def test_classes_keep_their_order(load):
     assert load({"classes": ["b", "c", "a"]}).classes == ("b", "c", "a")
 
 
+def test_attributes_are_names_of_columns(load):
+    variable = load(QUARTET__LANDING__ATTRIBUTES="[site, scanner]")
+
+    assert variable == load({"landing": {"attributes": [" site ", "scanner"]}})
+    assert variable.landing.attributes == ("site", "scanner")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["site", "label"], "'label' is no attribute: key, label, group, image_id have a meaning of their own"),
+        (["site", "sex", "site "], "'site' is named twice"),
+        (["a\tb"], "landing.attributes.0"),
+        ([" "], "landing.attributes.0"),
+        (["x" * 61], "landing.attributes.0"),
+    ],
+    ids=["a column of Quartet's", "twice", "control character", "blank", "too long"],
+)
+def test_what_cannot_be_an_attribute_is_refused(load, names, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load({"landing": {"attributes": names}})
+
+
 @pytest.mark.parametrize(
     ("split", "message"),
     [

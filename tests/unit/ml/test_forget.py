@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from ml.assembly import rebase
+from ml.attributes import decode_attributes
 from ml.context import Context
 from ml.errors import DataError
 from ml.features import FeatureReader, set_aside, write_shard
@@ -23,6 +24,7 @@ from ml.releases import release_objects
 from ml.snapshots import Snapshot, latest_snapshot
 from ml.steps import assemble, ingest, list_arrivals, publish_snapshot, split, take_in
 from ml.storage import read_json
+from ml.tombstones import write_tombstones
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
@@ -398,6 +400,84 @@ def test_pages_that_show_it_go_and_others_stay(store, images, forget_images):
         "snapshots/000002-old/report/samples.png",
         "snapshots/000002-old/report/validation.json",
     ]
+
+
+@pytest.fixture
+def sited(make_settings, store, images, put_image, take):
+    """A context that keeps the column site; two snapshots have it of the twelve images, and of a copy's key."""
+    context = Context(make_settings({"landing": {"attributes": ["site"]}}), store)
+    data = {**images, "a/copy.png": images["a/3.png"]}
+    store.put("landing/a/copy.png", images["a/3.png"])
+    store.put("landing/labels.csv", "".join(["key,label,site\n", *(f"{key},,Ulm\n" for key in data)]).encode())
+    take(days=1, within=context)
+    put_image("b", "new.png", seed=60)
+    take(days=2, within=context)
+    return context
+
+
+def attribute_tables(store):
+    """What names the rows of each table of attributes, by key."""
+    names = [key for key in keys(store) if key.startswith("arrivals/attributes/") or key.endswith("attributes.parquet")]
+    return {key: set(decode_attributes(store.get(key)).index) for key in names}
+
+
+def test_its_attributes_go_from_all_snapshots_and_from_what_ingests_read(sited, store, images, forget_images):
+    image_id, names = sha256(images["a/3.png"]), {"landing/a/3.png", "landing/a/copy.png"}
+    before = attribute_tables(store)
+    assert len(before) == 3
+    assert all(rows & {image_id, *names} for rows in before.values())
+    snapshot_id = forget_images(image_id)
+    after = attribute_tables(store)
+
+    assert after.pop(f"snapshots/{snapshot_id}/attributes.parquet") == {sha256(images[key]) for key in images} - {
+        image_id
+    }
+    assert after == {key: rows - {image_id, *names} for key, rows in before.items()}
+    assert read_json(store, f"forgotten/{image_id}.json")["removed"]["attribute_tables"] == sorted(before)
+
+
+def test_later_ingests_read_nothing_of_it_though_labels_csv_names_it(
+    sited, store, images, put_image, take, forget_images
+):
+    forget_images(sha256(images["a/3.png"]))
+    put_image("b", "newer.png", seed=61)
+    snapshot = take(days=3, within=sited)
+
+    assert set(snapshot.attributes.index) == {sha256(data) for data in images.values()} - {sha256(images["a/3.png"])}
+    assert not any({"landing/a/3.png", "landing/a/copy.png"} & rows for rows in attribute_tables(store).values())
+    assert ingest.run(sited, LATER + timedelta(days=4))["changed"] is False
+
+
+def test_an_ingest_under_way_that_read_its_attributes_ends_without_them(sited, store, images, put_image, forget_images):
+    put_image("b", "slow.png", seed=62)
+    for chunk in list_arrivals.run(sited, "slow", LATER):
+        take_in.run(sited, "slow", chunk)
+    forget_images(sha256(images["a/3.png"]))
+    publish_snapshot.run(sited, assemble.run(sited, "slow")["snapshot_id"])
+
+    assert len(latest_snapshot(store).attributes) == len(images) - 1
+    assert all(sha256(images["a/3.png"]) not in rows for rows in attribute_tables(store).values())
+
+
+def test_a_snapshot_that_was_written_meanwhile_keeps_no_attributes_of_it(sited, store, images, put_image):
+    image_id = sha256(images["a/3.png"])
+    plans = plan_forgetting(sited, [image_id])
+    put_image("b", "slow.png", seed=62)
+    ingest.run(sited, LATER)
+    forget(sited, plans, "consent withdrawn", "ann", LATER)
+
+    assert all(image_id not in rows for rows in attribute_tables(store).values())
+
+
+def test_a_tombstone_of_a_version_without_attributes_is_added_to(sited, store, images, forget_images):
+    image_id = sha256(images["a/3.png"])
+    forget_images(image_id)
+    record = read_json(store, f"forgotten/{image_id}.json")
+    removed = {name: found for name, found in record["removed"].items() if name != "attribute_tables"}
+    write_tombstones(store, record | {"removed": removed})
+    forget_images(image_id)
+
+    assert read_json(store, f"forgotten/{image_id}.json")["removed"] == removed | {"attribute_tables": []}
 
 
 def test_a_run_that_has_trained_nothing_yet_is_listed(context, store, images):

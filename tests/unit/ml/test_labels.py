@@ -5,8 +5,8 @@ from ml.images import RefusedImageError
 from ml.labels import Labeller, LabelsFile, read_labels
 
 
-def read(text):
-    return read_labels(text.encode())
+def read(text, *attributes):
+    return read_labels(text.encode(), attributes)
 
 
 @pytest.fixture
@@ -49,7 +49,49 @@ def test_tables_of_other_programs_are_read(text):
 
 def test_columns_that_are_not_read_are_named():
     assert read("key,label,age,site\na.png,glioma,50,x\n").notes == (
-        "labels.csv has columns that are not read: age, site",
+        "labels.csv has columns that are not read: age, site; landing.attributes lists those to be kept",
+    )
+
+
+def test_attributes_are_kept_as_they_are_written_and_no_other_column_is():
+    file = read("key,label,site,name,sex\na.png,x,Ulm ,Ann,f\nlanding/b.png,x,,Bob,m\n", "sex", "site")
+
+    assert file.attributes.reset_index().to_dict("list") == {
+        "key": ["landing/a.png", "landing/b.png"],
+        "sex": ["f", "m"],
+        "site": ["Ulm", ""],
+    }
+    assert file.notes == ("labels.csv has columns that are not read: name; landing.attributes lists those to be kept",)
+
+
+def test_an_attribute_without_a_column_is_noted():
+    file = read("key,label,site\na.png,x,Ulm\n", "scanner", "site", "sex")
+
+    assert list(file.attributes) == ["site"]
+    assert file.notes == ("labels.csv lacks columns that landing.attributes lists: scanner, sex",)
+
+
+def test_lines_that_differ_in_an_attribute_are_all_kept_and_contradict_no_label():
+    file = read("key,label,site\na.png,x,Ulm\na.png,x,Bonn\n", "site")
+
+    assert file.attributes.loc["landing/a.png", "site"].tolist() == ["Ulm", "Bonn"]
+    assert file.contradicted == frozenset()
+
+
+@pytest.mark.parametrize("value", ["x" * 121, "a\x1bb", '"a\nb"'], ids=["too long", "escape", "line break"])
+def test_a_value_that_is_no_short_text_is_refused_with_its_line(value):
+    text = f"key,label,site\na.png,x,{'x' * 120}\nb.png,x,{value}\n"
+
+    with pytest.raises(DataError, match=r"Line 3 of landing/labels\.csv has a value of site .* Remedy: Mend the line"):
+        read(text, "site")
+    assert read(text).labels == {"a.png": "x", "b.png": "x"}
+
+
+def test_an_attribute_of_very_many_values_is_noted():
+    lines = "".join(f"{number}.png,x,{number},{number % 200}\n" for number in range(201))
+
+    assert read(f"key,label,patient,site\n{lines}", "patient", "site").notes == (
+        "labels.csv has 201 different values of patient: an attribute is something that many images share",
     )
 
 

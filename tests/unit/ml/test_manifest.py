@@ -53,8 +53,8 @@ def to_parquet(frame, schema):
     return encode(arranged(frame, schema), schema)
 
 
-def digest_of(manifest, ledger):
-    return snapshot_digest(arranged(manifest, MANIFEST), arranged(ledger, LEDGER))
+def digest_of(manifest, ledger, attributes=None):
+    return snapshot_digest(arranged(manifest, MANIFEST), arranged(ledger, LEDGER), attributes)
 
 
 @pytest.fixture(params=[LEDGER, MANIFEST], ids=["ledger", "manifest"])
@@ -170,3 +170,10 @@ def test_classes_are_those_declared_or_those_found_in_order(make_settings):
 
     assert classes_of(manifest, make_settings()) == ("a", "b", "c")
     assert classes_of(manifest, make_settings({"classes": ["c", "z", "a"]})) == ("c", "z", "a")
+
+
+def test_attributes_count_in_the_digest_of_a_snapshot():
+    tables = table(MANIFEST, ["1"]), table(LEDGER, ["1"])
+    some, others = (pa.table({"image_id": ["1"], "site": [site]}) for site in ("Ulm", "Bonn"))
+
+    assert len({digest_of(*tables), digest_of(*tables, some), digest_of(*tables, others)}) == 3

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ml.attributes import decode_attributes
 from ml.backlog import read_chunk
 from ml.context import Context
 from ml.errors import ConfigError, DataError
@@ -24,7 +25,13 @@ def test_what_is_new_lies_in_chunks_of_the_size_that_is_set(store, make_settings
     chunks = list_arrivals.run(Context(make_settings({"landing": {"chunk_size": 2}}), store), "run", NOW)
 
     assert [len(read_chunk(store, chunk)) for chunk in chunks] == [2, 2, 1]
-    assert plan(store) == {"started_at": NOW.isoformat(), "chunks": chunks, "notes": [], "releases": []}
+    assert plan(store) == {
+        "started_at": NOW.isoformat(),
+        "chunks": chunks,
+        "notes": [],
+        "releases": [],
+        "attributes": None,
+    }
 
 
 def test_no_picture_is_read(context, store):
@@ -42,7 +49,7 @@ def test_what_is_odd_about_labels_csv_is_said(context, store, put_image, caplog)
         list_arrivals.run(context, "run", NOW)
 
     assert plan(store)["notes"] == [
-        "labels.csv has columns that are not read: age",
+        "labels.csv has columns that are not read: age; landing.attributes lists those to be kept",
         "labels.csv names a/1.png more than once",
         "labels.csv names 1 key(s) without an object: none.png",
     ]
@@ -56,6 +63,30 @@ def test_a_labels_csv_that_is_no_table_stops_the_ingest(context, store, put_imag
     with pytest.raises(DataError, match=r"landing/labels\.csv is not a comma-separated table"):
         list_arrivals.run(context, "run", NOW)
     assert list(store.list("arrivals/")) == []
+
+
+@pytest.fixture
+def with_sites(make_settings, store, put_image):
+    """A context that keeps the column site of labels.csv, and an image."""
+    put_image("a", "1.png")
+    store.put("landing/labels.csv", b"key,label,site\na/1.png,a,Ulm\nnone.png,a,\n")
+    return Context(make_settings({"landing": {"attributes": ["site"]}}), store)
+
+
+def test_attributes_are_stored_once_for_the_same_table(with_sites, store):
+    list_arrivals.run(with_sites, "run", NOW)
+    key = plan(store)["attributes"]
+    list_arrivals.run(with_sites, "run", NOW)
+
+    assert decode_attributes(store.get(key)).to_dict()["site"] == {"landing/a/1.png": "Ulm", "landing/none.png": ""}
+    assert [info.key for info in store.list("arrivals/attributes/")] == [key] == [plan(store)["attributes"]]
+
+
+def test_without_attributes_nothing_is_stored_of_them(context, with_sites, store):
+    list_arrivals.run(context, "run", NOW)
+
+    assert plan(store)["attributes"] is None
+    assert list(store.list("arrivals/attributes/")) == []
 
 
 def test_what_is_beyond_the_most_chunks_waits(store, make_settings, put_image, monkeypatch):

@@ -181,7 +181,7 @@ def test_what_was_odd_at_ingest_is_on_the_page(store, land, validated):
     snapshot_id, _ = validated()
     notices = page(store, snapshot_id).partition("<section")[0]
 
-    assert "<p>labels.csv has columns that are not read: age</p>" in notices
+    assert "<p>labels.csv has columns that are not read: age; landing.attributes lists those to be kept</p>" in notices
     assert "<p>labels.csv names 1 key(s) without an object: &lt;none&gt;.png</p>" in notices
 
 
