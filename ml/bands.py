@@ -17,6 +17,8 @@ __all__ = ["GRID", "class_curve_bands", "reliability_bands"]
 #: Where curves are compared: false positive rates, and recalls.
 GRID = np.linspace(0, 1, 101)
 ENDS = (0.025, 0.975)
+#: Samples for what is only drawn.
+RESAMPLES = 500
 
 
 def class_curve_bands(
@@ -33,7 +35,7 @@ def class_curve_bands(
         Lower and upper ends [2, 101] of the recall at each false positive rate, and of the precision at each recall.
         None where the images are of one group, or all of the class or none.
     """
-    draws = Draws(groups)
+    draws = Draws(groups, RESAMPLES)
     if draws.distinct < 2 or positive.all() or not positive.any():
         return None
     order = np.argsort(-scores, kind="stable")
@@ -63,7 +65,7 @@ def reliability_bands(right: np.ndarray, confidence: np.ndarray, groups: Sequenc
     Returns:
         Lower and upper ends [2, BINS]; NaN where a bin is empty, or the images are of one group.
     """
-    draws = Draws(groups)
+    draws = Draws(groups, RESAMPLES)
     ends = np.full((2, BINS), np.nan)
     if draws.distinct < 2:
         return ends

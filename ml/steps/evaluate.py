@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from ml import layout
 from ml.candidates import load_candidate
 from ml.confounders import find_confounders
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
+    import pandas as pd
 
     from ml.candidates import Contender
     from ml.context import Context
@@ -68,7 +67,8 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
 def _attributes(context: Context, plan: Mapping[str, Any], images: pd.DataFrame) -> pd.DataFrame:
     """What images can be told apart by, in their order."""
     snapshot = Snapshot(context.store, plan["snapshot_id"])
-    return slice_values(snapshot.manifest.set_index("image_id", drop=False).loc[images["image_id"]], pd.DataFrame())
+    rows = snapshot.manifest.set_index("image_id", drop=False).loc[images["image_id"]]
+    return slice_values(rows, snapshot.attributes)
 
 
 def _measure_all(

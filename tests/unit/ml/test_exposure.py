@@ -40,8 +40,8 @@ def registry(settings, tracking_database, tmp_path):
 
 @pytest.fixture
 def images(context, put_image):
-    """Four published images: their bytes by digest, in the order of the digests."""
-    data = [put_image("a", f"{n}.png", seed=n) for n in range(4)]
+    """Five published images: their bytes by digest, in the order of the digests."""
+    data = [put_image("a", f"{n}.png", seed=n) for n in range(5)]
     publish_snapshot.run(context, ingest.run(context, NOW)["snapshot_id"])
     return dict(sorted((hashlib.sha256(one).hexdigest(), one) for one in data))
 
@@ -50,10 +50,11 @@ def images(context, put_image):
 def trained(store, images, registry):
     """A run whose samples are the images: the first in train, the second in validation, the others in test.
 
-    Its ``narrow`` is version 1 and the champion, and its overlays show the third: surest and right.
+    Its ``narrow`` is version 1 and the champion, and its overlays show the third and the fifth, the surest and the
+    least sure; those of ``wide`` the fourth and the fifth.
     """
     ids = list(images)
-    splits = ["train", "validation", "test", "test"]
+    splits = ["train", "validation", "test", "test", "test"]
     store_plan(store, {"run_id": "first:run"}, pd.DataFrame({"image_id": ids, "split": splits}))
     for variant in ("narrow", "wide"):
         tracked = registry.start_run("first:run", variant, {})
@@ -61,9 +62,9 @@ def trained(store, images, registry):
         registry.log_files(tracked, {"attention.png": b"overlays", "curves.png": b"curves"})
         store.put(f"runs/first-run/{variant}/candidate.json", dump_json(candidate))
         store.put(f"runs/first-run/{variant}/attention.png", b"overlays")
-        surest = {"narrow": [0.1, 0.9, 0.8], "wide": [0.1, 0.8, 0.9]}[variant]
+        surest = {"narrow": [0.1, 0.9, 0.85, 0.8], "wide": [0.1, 0.85, 0.9, 0.8]}[variant]
         predictions = parquet(
-            image_id=ids[1:], split=splits[1:], label=[0] * 3, predicted=[0] * 3, p_a=surest, p_b=[0.05] * 3
+            image_id=ids[1:], split=splits[1:], label=[0] * 4, predicted=[0] * 4, p_a=surest, p_b=[0.05] * 4
         )
         store.put(f"runs/first-run/{variant}/predictions.parquet", predictions)
     store.put("runs/first-run/report.html", b"a page")
@@ -104,6 +105,7 @@ def saw(context, image_id):
         (1, "validation", [False, False]),
         (2, "test", [True, False]),
         (3, "test", [False, True]),
+        (4, "test", [True, True]),
     ],
 )
 def test_each_model_says_as_what_it_saw_an_image(context, trained, number, split, shown):

@@ -169,13 +169,16 @@ def voting_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="session")
 def ensemble_promotion(voting_run: Run) -> dict[str, Any]:
     """The ensemble as champion, as if it had won and been cleared."""
-    from ml.steps import promote
+    from ml.steps import examine, promote
 
-    store, key = voting_run.context.store, "runs/vote/decision.json"
-    decided = store.get(key)
-    store.put(key, dump_json(voting_run.decision | {"variant": "ensemble", "promoted": True}))
+    store, keys = voting_run.context.store, ("runs/vote/evaluation.json", "runs/vote/decision.json")
+    before = [store.get(key) for key in keys]
+    store.put(keys[0], dump_json(voting_run.evaluation | {"chosen": "ensemble"}))
+    examine.run(voting_run.context, "vote")
+    store.put(keys[1], dump_json(voting_run.decision | {"variant": "ensemble", "promoted": True}))
     promotion = promote.run(voting_run.context, "vote")
-    store.put(key, decided)
+    for key, data in zip(keys, before, strict=True):
+        store.put(key, data)
     return promotion
 
 
