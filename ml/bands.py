@@ -17,6 +17,8 @@ __all__ = ["GRID", "class_curve_bands", "reliability_bands"]
 #: Where curves are compared: false positive rates, and recalls.
 GRID = np.linspace(0, 1, 101)
 ENDS = (0.025, 0.975)
+#: More than nothing: a precision needs an image that is found.
+TINY = 1e-9
 #: Samples for what is only drawn.
 RESAMPLES = 500
 
@@ -49,8 +51,8 @@ def class_curve_bands(
         for hits, alarms in zip(true[both], false[both], strict=True):
             recall, rate = (np.r_[0, counts / counts[-1]] for counts in (hits, alarms))
             recalls.append(np.interp(GRID, rate, recall))
-            first = np.searchsorted(recall[1:], GRID, side="left")
-            precisions.append((hits / (hits + alarms).clip(min=1e-9))[first.clip(max=len(hits) - 1)])
+            first = np.searchsorted(recall[1:], GRID.clip(min=TINY), side="left")
+            precisions.append((hits / (hits + alarms).clip(min=TINY))[first.clip(max=len(hits) - 1)])
     return np.quantile(recalls, ENDS, axis=0), np.quantile(precisions, ENDS, axis=0)
 
 
