@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from jinja2 import Environment
 
+    from ml.label_report import LabelsView
+
 __all__ = [
     "CANDIDATE_FIGURES",
     "SNAPSHOT_FIGURES",
@@ -199,6 +201,7 @@ class RunPage:
     candidates: tuple[CandidateView, ...] = ()
     ablations: tuple[AblationView, ...] = ()
     notices: tuple[str, ...] = ()
+    labels: LabelsView | None = None
     settings_json: str = "{}"
 
 

@@ -8,6 +8,7 @@ from ml.config.alerts import REVEAL_SECRETS, AlertSettings, SlackSettings, SmtpS
 from ml.config.candidates import CandidateSettings
 from ml.config.gate import ClassFloors, GateSettings
 from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings
+from ml.config.review import ReviewSettings
 from ml.config.sections import (
     AugmentSettings,
     DuplicateSettings,
@@ -38,6 +39,7 @@ __all__ = [
     "GateSettings",
     "ImageSettings",
     "LandingSettings",
+    "ReviewSettings",
     "ServingSettings",
     "Settings",
     "SlackSettings",

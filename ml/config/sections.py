@@ -13,6 +13,7 @@ from ml.config.base import Fraction
 from ml.config.base import Section as _Section
 from ml.config.candidates import CandidateSettings
 from ml.config.gate import GateSettings
+from ml.config.review import ReviewSettings
 from ml.errors import ConfigError
 
 __all__ = [
@@ -262,6 +263,7 @@ class Settings(_Section):
     train: TrainSettings = TrainSettings()
     candidates: CandidateSettings = CandidateSettings()
     gate: GateSettings = GateSettings()
+    review: ReviewSettings = ReviewSettings()
     serving: ServingSettings = ServingSettings()
     alerts: AlertSettings = AlertSettings()
     tracking_uri: str = Field("sqlite:///var/mlflow/mlflow.db", description="MLflow tracking and registry")

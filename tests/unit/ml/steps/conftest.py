@@ -98,7 +98,7 @@ def extract_features(context: Context, run_id: str) -> list[dict[str, Any]]:
 
 
 def retrain(context: Context, run_id: str) -> Run:
-    from ml.steps import evaluate, gate, promote, report, split, train
+    from ml.steps import evaluate, gate, promote, report, review_labels, split, train
 
     plan = split.run(context, run_id)
     extracted = extract_features(context, run_id)
@@ -106,6 +106,7 @@ def retrain(context: Context, run_id: str) -> Run:
     evaluation = evaluate.run(context, run_id)
     decision = gate.run(context, run_id)
     promotion = promote.run(context, run_id) if decision["promoted"] else None
+    review_labels.run(context, run_id)
     page = report.run(context, run_id, NOW, promotion and promotion["version"])
     return Run(context, run_id, plan, extracted, trained, evaluation, decision, promotion, page)
 
