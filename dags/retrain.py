@@ -14,6 +14,7 @@ measures them and the champion on the frozen test split, and promotes the winner
 | `evaluate` | every candidate and the champion on the same test images; the winner is chosen on validation images |
 | `examine` | the winner: as it would be served, on changed images, and what its overlays are worth |
 | `gate` | the configured rules, each with its numbers |
+| `review_labels` | lists labels that people should look at again; changes none |
 | `promote` | exports the winner, publishes it as the next version, makes it the champion; skipped if rejected |
 | `report` | the run's page |
 """
@@ -155,6 +156,14 @@ def retrain() -> None:
         yield Metadata(CHAMPION, extra=promotion)
         return promotion["version"]
 
+    # Where the maps are, so that none is fetched; it takes no accelerator, and must not keep `promote` waiting for one.
+    @task(queue="gpu", doc_md="List the labels that people should look at again; nothing is changed.")
+    def review_labels(retrain_id: str) -> dict[str, Any]:
+        from ml.steps import review_labels
+
+        with open_context() as context:
+            return review_labels.run(context, retrain_id)
+
     @task(trigger_rule="none_failed", doc_md="Write the run's page.")
     def report(retrain_id: str, version: int | None) -> dict[str, Any]:
         from datetime import UTC, datetime
@@ -166,6 +175,7 @@ def retrain() -> None:
 
     # Everything a run writes lies under its id, so tasks hand on references to it and nothing larger.
     retrain_id = "{{ run_id }}"
+    evaluated: Any = evaluate(retrain_id)
     decision: Any = gate(retrain_id)
     variants: Any = split(retrain_id)
     parts: Any = list_missing(retrain_id)
@@ -173,9 +183,9 @@ def retrain() -> None:
     trained: Any = train.partial(retrain_id=retrain_id).expand(variant=variants)
     variants >> parts
     extracted: Any = extract.partial(retrain_id=retrain_id).expand(part=parts)
-    extracted >> tuned >> trained >> evaluate(retrain_id) >> examine(retrain_id) >> decision
+    extracted >> tuned >> trained >> evaluated >> examine(retrain_id) >> decision
     version: Any = promote(retrain_id, decision["promoted"], decision["reason"])
-    report(retrain_id, version)
+    evaluated >> review_labels(retrain_id) >> report(retrain_id, version)
 
 
 retrain()

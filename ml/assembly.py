@@ -134,12 +134,19 @@ def rebase(context: Context, snapshot: Snapshot, parent: Snapshot) -> str | None
 
 
 def join_ledgers(*ledgers: pd.DataFrame) -> pd.DataFrame:
-    """Put ledgers together; of rows for one version of an object the last one counts."""
+    """Put ledgers together; of rows for one version of an object the last one counts.
+
+    It has the group and split that the object had before: one that is taken in again with another label stays there.
+    """
     # By Arrow: pandas would lose the types of columns that are empty in one of them.
     tables = [to_arrow(one, LEDGER) for one in ledgers]
     joined = pd.DataFrame(pa.concat_tables(tables).cast(LEDGER.columns).to_pandas())
     replaced = joined.duplicated(IDENTITY, keep="last")
-    return joined[~replaced].reset_index(drop=True) if replaced.any() else joined
+    if not replaced.any():
+        return joined
+    again = joined[joined.duplicated(IDENTITY, keep=False)]
+    joined.loc[again.index, PLACE] = again.groupby(IDENTITY, sort=False)[PLACE].transform("first")
+    return joined[~replaced].reset_index(drop=True)
 
 
 def settle_conflicts(ledger: pd.DataFrame) -> pd.DataFrame:

@@ -120,7 +120,7 @@ def retrain(
     trials: Annotated[int, typer.Option(min=0, help="Hyper-parameters to try for each head before.")] = 0,
 ) -> None:
     """Train the variants, measure them, and promote the winner if the gate lets it."""
-    from ml.steps import evaluate, examine, gate, promote, report, train, tune
+    from ml.steps import evaluate, examine, gate, promote, report, review_labels, train, tune
 
     context = _context()
     run_id, variants = _prepare_features(context, snapshot_id, variant)
@@ -132,6 +132,7 @@ def retrain(
     examine.run(context, run_id)
     decision = gate.run(context, run_id)
     version = promote.run(context, run_id)["version"] if decision["promoted"] else None
+    review_labels.run(context, run_id)
     page = report.run(context, run_id, datetime.now(UTC), version)
     console.print(leaderboard_table(leaderboard))
     print_values(console, "Decision", {"promoted": decision["promoted"], "reason": decision["reason"], **page})

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from ml import layout
 from ml.errors import NotFoundError, StoreError
 from ml.examples import choose_examples
+from ml.label_report import REVIEW
 from ml.registry import Champion, Registry
 from ml.storage import read_json
 
@@ -39,8 +40,9 @@ class Exposure:
         version: under which the candidate was published, None when it was not.
         champion: whether it is in production now.
         prefix: of the run's files.
-        shown: whether its attention overlays show the image.
+        shown: whether its overlays show the image.
         mlflow_run_id: its run at the tracking server.
+        doubted: whether the run's page shows the image among the labels to look at again.
     """
 
     run_id: str
@@ -51,6 +53,7 @@ class Exposure:
     prefix: str = ""
     shown: bool = False
     mlflow_run_id: str | None = None
+    doubted: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """What a tombstone keeps."""
@@ -60,7 +63,8 @@ class Exposure:
     @property
     def pages(self) -> tuple[str, ...]:
         """Keys of the pictures and pages that show the image."""
-        return (f"{self.prefix}{self.variant}/attention.png", f"{self.prefix}report.html") if self.shown else ()
+        overlays = (f"{self.prefix}{self.variant}/attention.png",) if self.shown else ()
+        return (*overlays, f"{self.prefix}report.html") if self.shown or self.doubted else ()
 
 
 class _Published:
@@ -99,6 +103,7 @@ def find_exposures(context: Context, image_ids: AbstractSet[str]) -> Iterator[tu
             yield from (
                 (one, Exposure(prefix.split("/")[1], None, split, prefix=prefix)) for one, split in seen.items()
             )
+        doubted = _doubted(store, prefix)
         for key in candidates:
             published = published or _Published(context)
             candidate = read_json(store, key)
@@ -108,8 +113,8 @@ def find_exposures(context: Context, image_ids: AbstractSet[str]) -> Iterator[tu
             version, champion = published.of(run_id, variant)
             shown = _shown(store, key.removesuffix("candidate.json") + "predictions.parquet")
             for image_id, split in seen.items():
-                is_shown = image_id in shown
-                yield image_id, Exposure(run_id, variant, split, version, champion, prefix, is_shown, tracked)
+                pictured = image_id in shown, tracked, image_id in doubted
+                yield image_id, Exposure(run_id, variant, split, version, champion, prefix, *pictured)
 
 
 def find_warmups(context: Context, exposures: Iterable[tuple[str, Exposure]]) -> Iterator[tuple[str, str]]:
@@ -130,6 +135,14 @@ def _seen(store: Store, prefix: str, image_ids: AbstractSet[str]) -> dict[str, s
     samples = pq.read_table(data, columns=["image_id", "split"]).to_pandas()
     seen = samples[samples["image_id"].isin(image_ids)]
     return dict(zip(seen["image_id"], seen["split"], strict=True))
+
+
+def _doubted(store: Store, prefix: str) -> set[str]:
+    """The images that a run's page shows among the labels to look at again."""
+    try:
+        return set(read_json(store, prefix + REVIEW)["shown"])
+    except NotFoundError:  # its labels have not been looked at
+        return set()
 
 
 def _shown(store: Store, key: str) -> set[str]:

@@ -9,8 +9,6 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ml.candidates import load_candidate
 from ml.drift import mmd_test
 from ml.errors import NotFoundError
@@ -21,8 +19,6 @@ from ml.snapshots import Snapshot
 from ml.splits import SPLITS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ml.candidates import Candidate
     from ml.config import Settings
     from ml.context import Context
@@ -30,9 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["measure_feature_drift"]
 
 log = logging.getLogger(__name__)
-
-#: Feature maps in memory at a time.
-CHUNK = 64
 
 
 def measure_feature_drift(context: Context, snapshot: Snapshot) -> Measure:
@@ -91,7 +84,7 @@ def _compare(context: Context, candidate: Candidate, arrived: set[str]) -> Measu
         if len(ids) < limits.min_arrived_images:
             note = f"cached feature maps of {len(ids):,} {whose}, at least {limits.min_arrived_images}"
             return _measure(settings, None, note)
-    test = mmd_test(_pool(reader, reference), _pool(reader, current), settings.split.seed)
+    test = mmd_test(reader.take_pooled(reference), reader.take_pooled(current), settings.split.seed)
     note = (
         f"{candidate.variant}, squared discrepancy {test.statistic:.3g}, {test.current:,} new images against "
         f"{test.reference:,} of snapshot {candidate.snapshot_id}"
@@ -102,12 +95,6 @@ def _compare(context: Context, candidate: Candidate, arrived: set[str]) -> Measu
 def _choose(reader: FeatureReader, image_ids: set[str], count: int) -> list[str]:
     """The first in the order of their digests: as good as random, the same again, and together in few shards."""
     return list(islice((image_id for image_id in sorted(image_ids) if image_id in reader), count))
-
-
-def _pool(reader: FeatureReader, image_ids: Sequence[str]) -> np.ndarray:
-    """Mean over height and width: [N, C]."""
-    chunks = [image_ids[start : start + CHUNK] for start in range(0, len(image_ids), CHUNK)]
-    return np.concatenate([reader.take(chunk).mean(axis=(1, 2), dtype=np.float64) for chunk in chunks])
 
 
 def _measure(settings: Settings, value: float | None, note: str) -> Measure:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from jinja2 import Environment
 
+    from ml.label_report import LabelsView
     from ml.run_views import ConfounderView, ExaminationView, SlicesView
 
 __all__ = [
@@ -230,6 +231,7 @@ class RunPage:
     confounders: tuple[ConfounderView, ...] = ()
     summary: str = ""
     notices: tuple[str, ...] = ()
+    labels: LabelsView | None = None
     settings_json: str = "{}"
 
 

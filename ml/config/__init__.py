@@ -10,6 +10,7 @@ from ml.config.card import CardSettings
 from ml.config.evaluation import EvaluationSettings
 from ml.config.gate import ClassFloors, GateSettings
 from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings
+from ml.config.review import ReviewSettings
 from ml.config.sections import (
     AugmentSettings,
     DuplicateSettings,
@@ -42,6 +43,7 @@ __all__ = [
     "GateSettings",
     "ImageSettings",
     "LandingSettings",
+    "ReviewSettings",
     "ServingSettings",
     "Settings",
     "SlackSettings",

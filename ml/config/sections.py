@@ -15,6 +15,7 @@ from ml.config.candidates import CandidateSettings
 from ml.config.card import CardSettings
 from ml.config.evaluation import EvaluationSettings
 from ml.config.gate import GateSettings
+from ml.config.review import ReviewSettings
 from ml.errors import ConfigError
 
 __all__ = [
@@ -286,6 +287,7 @@ class Settings(_Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
     card: CardSettings = CardSettings()
+    review: ReviewSettings = ReviewSettings()
     serving: ServingSettings = ServingSettings()
     alerts: AlertSettings = AlertSettings()
     tracking_uri: str = Field("sqlite:///var/mlflow/mlflow.db", description="MLflow tracking and registry")

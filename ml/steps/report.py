@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ml import layout
 from ml.candidates import weights_notice
 from ml.errors import NotFoundError
+from ml.label_report import load_labels_view
 from ml.plan import load_plan
 from ml.report import (
     CANDIDATE_FIGURES,
@@ -73,6 +74,7 @@ def run(context: Context, run_id: str, now: datetime, version: int | None = None
         confounders=confounder_views(evaluation["confounders"]),
         summary=_summary(plan, evaluation),
         notices=(*((notice,) if notice else ()), *_searches(store, run_id, plan["variants"])),
+        labels=load_labels_view(store, run_id),
         settings_json=context.settings.model_dump_json(indent=2),
     )
     key = layout.run_key(run_id, "report.html")

@@ -87,6 +87,7 @@ def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
             "train[1]",
             "evaluate",
             "gate",
+            "review_labels",
             "promote",
             "report",
         ),

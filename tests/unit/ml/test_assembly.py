@@ -77,3 +77,21 @@ def test_columns_keep_their_types_where_one_ledger_has_none():
     joined = join_ledgers(empty(LEDGER), ledger(("1", None, None, "empty", None)))
 
     assert joined.dtypes.astype(str)[["source_key", "ingested_at"]].tolist() == ["str", "datetime64[us, UTC]"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [("g", "test", None), ("h", "excluded", "linked to images in train and test")],
+    ids=["in a split", "excluded"],
+)
+def test_object_that_is_taken_in_again_keeps_its_place(place):
+    names = ["group", "split", "excluded"]
+    old = ledger(("1", "p", "a", None, None), ("2", "q", "a", None, None)).assign(
+        **{name: [value, None] for name, value in zip(names, place, strict=True)}
+    )
+
+    joined = join_ledgers(old, ledger(("1", "p", "b", None, None), ("3", "r", "b", None, None))).set_index("source_key")
+
+    assert joined.loc["1", "label"] == "b"
+    assert tuple(None if pd.isna(value) else value for value in joined.loc["1", names]) == place
+    assert joined.loc[["2", "3"], names].isna().all(axis=None)

@@ -156,6 +156,15 @@ def test_overlays_and_the_page_that_show_it_go_from_the_store_and_the_tracking_s
     assert [path.name for path in (tmp_path / "artifacts").rglob("*.png")].count("curves.png") == 2
 
 
+def test_page_that_shows_it_among_doubtful_labels_goes_and_the_overlays_stay(store, trained, forget_image):
+    store.put("runs/first-run/label_issues.json", dump_json({"shown": [trained[0]]}))
+
+    forget_image(trained[0])
+
+    assert store.head("runs/first-run/report.html") is None
+    assert store.head("runs/first-run/narrow/attention.png")
+
+
 def test_overlays_that_show_others_stay(store, trained, forget_image):
     forget_image(trained[0])
 

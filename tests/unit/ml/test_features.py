@@ -47,6 +47,15 @@ def test_maps_come_in_the_order_asked_for(reader, shards, maps):
     np.testing.assert_array_equal(reader().take(["id6", "id0", "id3", "id0"]), maps[[6, 0, 3, 0]])
 
 
+def test_means_come_in_the_order_asked_for_however_few_maps_are_read_at_a_time(reader, shards, maps, monkeypatch):
+    monkeypatch.setattr("ml.features.POOLED", 2)
+
+    means = reader().take_pooled(["id6", "id0", "id3", "id0", "id5"])
+
+    assert means.dtype == np.float32
+    np.testing.assert_allclose(means, maps[[6, 0, 3, 0, 5]].astype(np.float32).mean(axis=(1, 2)), atol=1e-6)
+
+
 def test_few_files_are_open_however_many_shards_there_are(reader, shards, maps, monkeypatch):
     monkeypatch.setattr("ml.features.OPEN_SHARDS", 1)
     before = len(list(Path("/proc/self/fd").iterdir()))

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from ml.errors import DataError
+from ml.label_report import LabelIssueView, LabelsView
 from ml.measures import Arrivals
 from ml.quality import CheckResult
 from ml.report import (
@@ -228,6 +229,44 @@ def test_an_ensemble_names_its_members_and_how_it_was_scored() -> None:
     assert "vgg16 62 %, xception 38 %." in text
     assert "fitted without the images they are scored on" in text
     assert "fitted without" not in Outline(render_run_report(RUN)).text
+
+
+def test_doubtful_labels_are_shown_with_what_is_suggested_and_where_they_are_corrected() -> None:
+    issues = (
+        LabelIssueView(IDS[0], "test", HOSTILE, "glioma", 0.0314, 0.9412, JPEG),
+        LabelIssueView(IDS[1], "train", "glioma", HOSTILE, 0.2, 0.7, None),
+    )
+    view = LabelsView(1234, 5505, 3, 0, "vgg16", "imagenet", None, issues)
+
+    html = render_run_report(replace(RUN, labels=view))
+    outline = Outline(html)
+
+    assert "1,234 of 5,505 images look more like those of another label" in outline.text
+    assert f"000000000000… {HOSTILE} 0.031 → glioma 0.941 test" in outline.text
+    assert f"no picture 000000000000… glioma 0.200 → {HOSTILE} 0.700 train" in outline.text
+    assert "2 of 1,234 are shown, and label_issues.csv beside this page has them all" in outline.text
+    assert "Not looked at: 3 without a cached feature map." in outline.text
+    assert "Nothing is changed by itself" in outline.text
+    assert "landing/labels.csv" in outline.text
+    assert "weights are random" not in outline.text
+    assert outline.open == []
+    assert "<script" not in html
+    assert f"Image 000000000000…, labelled {HOSTILE}, perhaps glioma" in outline.alts
+
+
+def test_labels_of_random_backbones_are_shown_with_a_caution() -> None:
+    view = LabelsView(0, 300, 0, 0, "vgg16", "random")
+    text = Outline(render_run_report(replace(RUN, labels=view))).text
+    assert "The backbone's weights are random" in text
+    assert "Not looked at" not in text
+    assert "are shown" not in text
+
+
+def test_labels_that_were_not_looked_at_have_the_reason_and_no_numbers() -> None:
+    view = LabelsView(0, 0, 0, 0, "vgg16", "imagenet", "review.label_issues_shown is 0")
+    text = Outline(render_run_report(replace(RUN, labels=view))).text
+    assert "No labels were looked at: review.label_issues_shown is 0." in text
+    assert "0 of 0" not in text
 
 
 def test_a_refusal_is_plain() -> None:

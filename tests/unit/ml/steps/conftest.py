@@ -99,7 +99,7 @@ def extract_features(context: Context, run_id: str) -> list[dict[str, Any]]:
 
 
 def retrain(context: Context, run_id: str) -> Run:
-    from ml.steps import evaluate, examine, gate, promote, report, split, train
+    from ml.steps import evaluate, examine, gate, promote, report, review_labels, split, train
 
     plan = split.run(context, run_id)
     extracted = extract_features(context, run_id)
@@ -108,6 +108,7 @@ def retrain(context: Context, run_id: str) -> Run:
     examination = examine.run(context, run_id)
     decision = gate.run(context, run_id)
     promotion = promote.run(context, run_id) if decision["promoted"] else None
+    review_labels.run(context, run_id)
     page = report.run(context, run_id, NOW, promotion and promotion["version"])
     return Run(context, run_id, plan, extracted, trained, evaluation, examination, decision, promotion, page)
 

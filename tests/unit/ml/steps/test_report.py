@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -41,7 +42,7 @@ def test_page_loads_nothing_from_elsewhere(page):
     sources = re.findall(r'(?:src|href)="([^"#][^"]{0,40})', page)
 
     assert sources
-    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert all(source.startswith(("data:image/png;base64,", "data:image/jpeg;base64,")) for source in sources)
 
 
 def test_page_of_a_rejected_run_has_the_champion_beside_the_candidates(second_run):
@@ -59,6 +60,31 @@ def test_page_says_what_attention_is_worth(voting_run):
     assert "What attention is worth" in page
     for variant in ("narrow", "wide"):
         assert f"{abs(rows[variant] - rows[f'{variant}-no-attention']):.3f}" in page
+
+
+def test_page_shows_the_labels_to_look_at_again(voting_run):
+    """Half of the labels are wrong, in no way that any model could learn: none is doubtful."""
+    store = voting_run.context.store
+    page, record = (store.get(f"runs/vote/{name}").decode() for name in ("report.html", "label_issues.json"))
+    found = json.loads(record)
+
+    assert found["images"] == 64
+    assert "Labels to look at again" in page
+    assert f"{found['count']} of 64 images look more like those of another label" in page
+    assert "Nothing is changed by itself" in page
+    assert "The backbone's weights are random" in page
+
+
+def test_page_of_a_run_without_a_review_says_nothing_of_labels(first_run):
+    store, key = first_run.context.store, "runs/first/label_issues.json"
+    record = store.get(key)
+    store.delete(key)
+
+    report.run(first_run.context, "first", NOW, 1)
+    page = store.get("runs/first/report.html").decode()
+    store.put(key, record)
+
+    assert "Labels to look at again" not in page
 
 
 def test_page_names_the_members_of_the_ensemble(voting_run):
