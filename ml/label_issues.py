@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from ml.ensemble import fold_count
 
@@ -138,9 +139,11 @@ def out_of_fold_probabilities(
             continue
         regression = LogisticRegression(C=INVERSE_PENALTY, tol=TOLERANCE, max_iter=ITERATIONS)
         # Both parts are copies, which may be overwritten.
-        model = make_pipeline(StandardScaler(copy=False), regression).fit(features[fitted], labels[fitted])
-        probabilities[judged] = 0
-        probabilities[np.ix_(judged, known)] = model.predict_proba(features[judged])
+        # Products this small are no quicker on several cores, and many times slower where others work on these.
+        with threadpool_limits(1):
+            model = make_pipeline(StandardScaler(copy=False), regression).fit(features[fitted], labels[fitted])
+            probabilities[judged] = 0
+            probabilities[np.ix_(judged, known)] = model.predict_proba(features[judged])
     return probabilities
 
 
