@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["compare_overlays", "deletion_and_insertion", "random_overlays"]
 
 #: Equal shares of an image in which pixels go and come.
-STEPS = 10
+STEPS = 8
 #: Of the blurred image that pixels are put into, as a share of its side: what is left are patches of grey.
 BLUR = 0.05
 
@@ -47,14 +47,18 @@ def deletion_and_insertion(
     size = image.shape[0]
     blurred = cv2.GaussianBlur(image, (0, 0), BLUR * size, borderType=cv2.BORDER_REFLECT_101)
     empty = np.broadcast_to(image.mean(axis=(0, 1)), image.shape)
-    frames = []
+    frames = [image, empty, blurred]  # the ends of all curves
     for overlay in overlays:
         ranks = _ranks(overlay, size)
-        marked = [(ranks < step / STEPS)[:, :, None] for step in range(STEPS + 1)]
+        marked = [(ranks < step / STEPS)[:, :, None] for step in range(1, STEPS)]
         frames += [np.where(mask, empty, image) for mask in marked]
         frames += [np.where(mask, image, blurred) for mask in marked]
     chances = ask(np.stack(frames).astype(np.float32))[:, class_id].astype(float)
-    return chances.reshape(len(overlays), 2, STEPS + 1)
+    curves = np.empty((len(overlays), 2, STEPS + 1))
+    curves[:, :, 1:-1] = chances[3:].reshape(len(overlays), 2, STEPS - 1)
+    curves[:, 0, 0] = curves[:, 1, -1] = chances[0]
+    curves[:, 0, -1], curves[:, 1, 0] = chances[1:3]
+    return curves
 
 
 def random_overlays(count: int, shape: tuple[int, int], seed: int) -> NDArray[np.float32]:

@@ -23,5 +23,5 @@ class EvaluationSettings(Section):
         0.95, description="share of images whose class must stay the same under a change that means nothing"
     )
     faithfulness_images: int = Field(
-        24, ge=0, description="test images that show whether the attention overlays are faithful; 0 for none"
+        16, ge=0, description="test images that show whether the attention overlays are faithful; 0 for none"
     )

@@ -45,7 +45,8 @@ def test_all_frames_are_asked_for_in_the_model_s_form(image):
 
     curves = deletion_and_insertion(ask, image, [overlay(0, 0)], 1)
 
-    assert asked == [((2 * (STEPS + 1), SIZE, SIZE, 3), np.float32)]
+    # Both curves of an overlay end in the image, and begin in one of two others.
+    assert asked == [((2 * (STEPS - 1) + 3, SIZE, SIZE, 3), np.float32)]
     assert curves.shape == (1, 2, STEPS + 1)
 
 
