@@ -110,10 +110,10 @@ def split_counts(manifest: pd.DataFrame, classes: tuple[str, ...]) -> tuple[Spli
 
 @dataclass(frozen=True)
 class Figure:
-    """A PNG with its caption and the text for those who cannot see it; a wide one has a row of its own."""
+    """A PNG or WebP with its caption and the text for those who cannot see it; a wide one has a row of its own."""
 
     title: str
-    png: bytes
+    data: bytes
     alt: str
     wide: bool = False
 
@@ -256,8 +256,9 @@ def environment() -> Environment:
     return make_environment({**WRITING, **pages})
 
 
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+def _data_uri(data: bytes) -> str:
+    kind = "webp" if data.startswith(b"RIFF") else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def _jpeg_uri(jpeg: bytes) -> str:

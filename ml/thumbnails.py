@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ml.storage import Store
 
-__all__ = ["load_thumbnails", "thumbnail"]
+__all__ = ["compact_picture", "load_thumbnails", "thumbnail"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,18 @@ def thumbnail(data: bytes) -> bytes:
         small.thumbnail((SIDE, SIDE))
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=80)
+        return buffer.getvalue()
+
+
+def compact_picture(png: bytes, photograph: bool) -> bytes:
+    """A PNG as WebP, for a page that carries its pictures: to the bit, or a photograph as it looks.
+
+    Raises:
+        OSError: the bytes cannot be decoded.
+    """
+    with Image.open(io.BytesIO(png)) as image:
+        buffer = io.BytesIO()
+        image.convert("RGB").save(buffer, "WEBP", lossless=not photograph, quality=85 if photograph else 80)
         return buffer.getvalue()
 
 

@@ -29,6 +29,7 @@ from ml.report import (
 from ml.run_views import confounder_views, examination_view, slices_view
 from ml.snapshots import Snapshot
 from ml.storage import read_json
+from ml.thumbnails import compact_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -179,9 +180,12 @@ def _figures(
         if name not in kept:
             continue
         try:
-            yield Figure(title, store.get(layout.run_key(run_id, variant, name)), alt, name in WIDE_FIGURES)
+            png = store.get(layout.run_key(run_id, variant, name))
         except NotFoundError:
             log.warning("run %s: %s has no %s", run_id, variant, name)
+            continue
+        wide = name in WIDE_FIGURES  # they show photographs
+        yield Figure(title, compact_picture(png, photograph=wide), alt, wide)
 
 
 def _class_rows(metrics: Mapping[str, Any]) -> tuple[ClassRow, ...]:

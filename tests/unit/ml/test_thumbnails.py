@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from ml.thumbnails import load_thumbnails, thumbnail
+from ml.thumbnails import compact_picture, load_thumbnails, thumbnail
 
 
 def encoded(mode, size, format_name):
@@ -40,3 +41,18 @@ def test_an_image_that_cannot_be_shown_has_no_thumbnail(store):
     uris = {"none": None, "gone": "images/gone", "broken": "images/broken"}
 
     assert load_thumbnails(store, uris, [*uris, "unknown"]) == dict.fromkeys([*uris, "unknown"])
+
+
+@pytest.mark.parametrize("photograph", [False, True])
+def test_picture_on_a_page_is_a_smaller_one_that_looks_the_same(photograph):
+    pixels = np.random.default_rng(0).integers(90, 110, (60, 80, 3)).astype(np.uint8)
+    pixels[20:40] = 200
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+
+    compact = compact_picture(stream.getvalue(), photograph)
+
+    with Image.open(io.BytesIO(compact)) as image:
+        difference = np.abs(np.asarray(image.convert("RGB")).astype(int) - pixels)
+    assert len(compact) < len(stream.getvalue())
+    assert difference.max() == 0 if not photograph else 0 < difference.mean() < 8

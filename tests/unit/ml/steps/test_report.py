@@ -42,7 +42,7 @@ def test_page_loads_nothing_from_elsewhere(page):
     sources = re.findall(r'(?:src|href)="([^"#][^"]{0,40})', page)
 
     assert sources
-    assert all(source.startswith(("data:image/png;base64,", "data:image/jpeg;base64,")) for source in sources)
+    assert all(source.startswith(("data:image/webp;base64,", "data:image/jpeg;base64,")) for source in sources)
 
 
 def test_page_of_a_rejected_run_has_the_champion_beside_the_candidates(second_run):
