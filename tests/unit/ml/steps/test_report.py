@@ -3,6 +3,8 @@ import re
 
 import pytest
 
+from browser import open_offline
+from ml.report import CANDIDATE_FIGURES, EXAMINATION_FIGURES
 from ml.steps import report
 from ml.storage import dump_json
 
@@ -114,3 +116,33 @@ def test_missing_picture_is_left_out_of_the_page(first_run, caplog):
 
     store.put("runs/first/wide/attention.png", picture)
     assert "wide has no attention.png" in caplog.text
+
+
+def test_page_opens_without_a_network_and_has_nothing_to_complain_of(page, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(page, encoding="utf-8")
+
+    opened = open_offline(path)
+
+    assert opened.requested == [path.as_uri()]
+    assert (opened.failed, opened.complaints, opened.broken) == ([], [], [])
+    assert opened.pictures >= 2 * len(CANDIDATE_FIGURES) + len(EXAMINATION_FIGURES)
+    assert opened.width <= 1200
+    assert len(opened.screenshot) > 50_000
+
+
+def test_page_that_asks_for_something_is_found_out(page, tmp_path):
+    """What holds the page to loading nothing would see it if it did."""
+    path = tmp_path / "report.html"
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    allowed = page.replace(policy, "default-src *; script-src 'unsafe-inline'")
+    path.write_text(
+        allowed.replace("</main>", '<img src="http://127.0.0.1:9/x.png" alt="lost"><script>nothing()</script></main>')
+    )
+
+    opened = open_offline(path)
+
+    assert "http://127.0.0.1:9/x.png" in opened.requested
+    assert "lost" in opened.broken
+    assert opened.failed
+    assert opened.complaints
