@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FEWEST_GROUPS", "Decision", "Evidence", "RuleResult", "check_classes", "decide"]
 
-#: Groups of test images below which challenger and champion are not compared: with fewer, models that are worse by the
-#: margin get past the risk two to five times as often as it says (docs/gate.md).
+#: Groups of test images below which challenger and champion are not compared: with fewer, those that are worse by the
+#: margin get past the risk more than twice as often as it says (docs/gate.md).
 FEWEST_GROUPS = 20
 NO_BETTER = "no better than the champion"
 
