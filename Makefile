@@ -7,7 +7,7 @@ DATA ?=
 # The recipes use all cores by themselves, and some must not overlap.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up status down logs test test-quick lint format bench bench-ingest bench-train clean clean-all
+.PHONY: help setup demo up status down logs test test-quick lint format bench bench-gate bench-ingest bench-train clean clean-all
 
 help: ## List the tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,9 @@ format: $(SYNCED) ## Put imports and layout in order
 
 bench: $(SYNCED) ## Measure what bench/ measures
 	$(PYTHON_ENV) -m bench
+
+bench-gate: $(SYNCED) ## Measure how often the gate promotes equal and better challengers
+	$(PYTHON_ENV) -m bench gate
 
 bench-ingest: $(SYNCED) ## Measure what ingest costs above reading, hashing and decoding
 	$(PYTHON_ENV) -m bench ingest

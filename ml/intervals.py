@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from ml.bootstrap import RESAMPLES, Draws, interval
 from ml.metrics import calibration_bins, calibration_error, ranking
@@ -18,6 +19,8 @@ __all__ = ["Comparison", "compare", "metric_intervals"]
 
 BY_CLASS = ("precision", "recall", "f1", "roc_auc", "average_precision")
 AVERAGES = ("accuracy", "macro_f1", "weighted_f1")
+#: Decimals of macro F1 that mean something: the order of a sum's terms moves the last ones, and a tie is a tie.
+DECIMALS = 12
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Comparison:
     Attributes:
         images: how many.
         groups: that these belong to.
+        differing: groups in which the two do not answer alike.
         challenger: its macro F1.
         champion: the other's.
         differences: challenger less champion, in each sample of groups; empty where there is one group only.
@@ -34,6 +38,7 @@ class Comparison:
 
     images: int
     groups: int
+    differing: int
     challenger: float
     champion: float
     differences: np.ndarray = field(repr=False)
@@ -44,8 +49,33 @@ class Comparison:
         return interval(self.differences)
 
     def probability_worse(self, margin: float) -> float:
-        """That the challenger is worse by more than a margin: the share of samples in which it is; NaN without any."""
-        return float((self.differences < -margin).mean()) if len(self.differences) else float("nan")
+        """That the challenger is worse by a margin or more, with a margin of 0 that it is no better; NaN if unknown.
+
+        The share of samples in which it is. Samples move too little where only a few groups tell the two apart, and
+        the share is then too sure of itself, so its normal quantile is taken for one of Student's distribution with
+        so many observations (the expanded percentile interval: Hesterberg, 2015).
+        """
+        if not len(self.differences):
+            return float("nan")
+        share = (self.differences <= -margin).mean()
+        return float(stdtr(self._freedom, ndtri(share) / self._expansion))
+
+    def margin_above(self, risk: float) -> float:
+        """The margin that is too small, and above which the challenger is worse with a probability of ``risk`` at most.
+
+        There must be differences.
+        """
+        share = ndtr(stdtrit(self._freedom, risk) * self._expansion)
+        return float(-np.sort(self.differences)[int(share * len(self.differences))])
+
+    @property
+    def _freedom(self) -> int:
+        return max(self.differing - 1, 1)
+
+    @property
+    def _expansion(self) -> float:
+        """What a sample's variance lacks: it divides by n, not by n - 1."""
+        return float(np.sqrt(1 + 1 / self._freedom))
 
 
 def metric_intervals(
@@ -102,14 +132,15 @@ def compare(
     both = [_cells(labels, predicted, count) for predicted in (challenger, champion)]
     shape = (-1, 2, count, count + 1)
     once = np.concatenate([cells.sum(axis=0) for cells in both]).reshape(shape)
-    here, there = _figures(once[0])["macro_f1"] if len(labels) else (np.nan, np.nan)
+    here, there = _figures(once[0])["macro_f1"].round(DECIMALS) if len(labels) else (np.nan, np.nan)
     differences = np.empty(0)
     if draws.distinct > 1:
         sums = draws.sums(sparse.hstack(both, format="csr")).reshape(shape)
         # Which classes count is the same for both: it depends on the images alone.
         scores = np.stack([_figures(sums[:, one])["macro_f1"] for one in range(2)])
-        differences = scores[0] - scores[1]
-    return Comparison(len(labels), draws.distinct, float(here), float(there), differences)
+        differences = (scores[0] - scores[1]).round(DECIMALS)
+    differing = len({group for group, differs in zip(groups, challenger != champion, strict=True) if differs})
+    return Comparison(len(labels), draws.distinct, differing, float(here), float(there), differences)
 
 
 def _cells(labels: np.ndarray, predicted: np.ndarray, count: int) -> Any:

@@ -33,10 +33,11 @@ class GateSettings(Section):
         None,
         ge=0,
         le=1,
-        description="macro F1 by which a challenger may be worse than the champion, at a risk; it must look better",
+        description="macro F1: a challenger that is worse by so much, or with 0 one that is no better, is promoted "
+        "with a probability of champion_risk at most; it must also look better",
     )
     champion_risk: float = Field(
-        0.05, gt=0, lt=1, description="probability, at most, that the challenger is worse by more than the margin"
+        0.05, gt=0, lt=1, description="probability, at most, that the challenger is worse by the margin or more"
     )
     max_latency_ms: float | None = Field(
         None,

@@ -101,6 +101,7 @@ def _described(comparison: Comparison | None) -> dict[str, Any] | None:
     return {
         "images": comparison.images,
         "groups": comparison.groups,
+        "differing": comparison.differing,
         **dict.fromkeys(("challenger", "champion")),
         **scores,
         "difference_interval": comparison.interval,

@@ -2,10 +2,12 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 from ml.bootstrap import Draws
-from ml.intervals import compare, metric_intervals
+from ml.intervals import _cells, _figures, compare, metric_intervals
 from ml.metrics import classification_metrics
 
 CLASSES = ("a", "b", "c")
@@ -13,6 +15,7 @@ RANDOM = np.random.default_rng(3)
 LABELS = RANDOM.integers(0, 3, 300)
 #: Right four times in five.
 GUESSES = np.where(RANDOM.random(300) < 0.8, LABELS, RANDOM.integers(0, 3, 300))
+RARELY = RANDOM.random(300) < 0.1
 ALONE = [str(number) for number in range(300)]
 #: Five images each.
 FIVES = [str(number // 5) for number in range(300)]
@@ -55,6 +58,39 @@ def test_they_are_those_of_scikit_learns_figures_of_the_drawn_images():
     ]
 
     np.testing.assert_allclose(differences, np.subtract(expected, others))
+
+
+@st.composite
+def drawn(draw):
+    """Labels, predictions (of which some are of a class that is gone), groups of a few images, and a seed."""
+    count, images = draw(st.integers(1, 4)), draw(st.integers(1, 30))
+    numbers = (st.integers(0, count - 1), st.integers(0, count), st.integers(0, 9))
+    columns = [np.array(draw(st.lists(one, min_size=images, max_size=images))) for one in numbers]
+    return count, *columns[:2], columns[2].astype(str).tolist(), draw(st.integers(0, 99))
+
+
+@settings(max_examples=40, deadline=None)
+@given(drawn())
+def test_figures_of_samples_are_scikit_learns_with_the_number_of_draws_as_weight(case):
+    count, labels, predicted, groups, seed = case
+    draws = Draws(groups, resamples=5, seed=seed)
+    weights = np.concatenate(list(draws.weights()))
+
+    found = _figures(draws.sums(_cells(labels, predicted, count)).reshape(-1, count, count + 1))
+
+    supports = np.stack([np.bincount(labels, row, count) for row in weights])
+    for index, (row, support) in enumerate(zip(weights, supports, strict=True)):
+        asked = {"sample_weight": row, "zero_division": 0}
+        columns = precision_recall_fscore_support(labels, predicted, labels=range(count), **asked)
+        for name, expected in zip(("precision", "recall", "f1"), columns[:3], strict=True):
+            np.testing.assert_allclose(found[name][index], np.where(support > 0, expected, np.nan), atol=1e-9)
+        counted = np.flatnonzero((support > 0) | ~supports.any(axis=0))
+        averages = {
+            "accuracy": accuracy_score(labels, predicted, sample_weight=row),
+            "macro_f1": f1_score(labels, predicted, labels=counted, average="macro", **asked),
+            "weighted_f1": f1_score(labels, predicted, labels=range(count), average="weighted", **asked),
+        }
+        assert {name: found[name][index] for name in averages} == pytest.approx(averages, abs=1e-9)
 
 
 def test_accuracy_is_as_uncertain_as_a_share_of_its_images():
@@ -136,17 +172,61 @@ def test_models_are_compared_on_the_same_samples():
     assert found.challenger - found.champion == pytest.approx(0.01, abs=0.002)
     low, high = found.interval
     assert 0 <= low < high < 0.025
-    assert found.probability_worse(0) == 0
+    assert found.differing == 3
+    assert found.probability_worse(0.05) == 0
     turned = compare(LABELS, GUESSES, other, 3, ALONE)
-    assert turned.probability_worse(0) > 0.9  # else none of the three was drawn
+    assert turned.probability_worse(0) == 1
     assert turned.probability_worse(0.05) == 0
 
 
 def test_equal_models_are_not_worse_than_each_other():
     found = compare(LABELS, GUESSES, GUESSES, 3, FIVES)
 
-    assert (found.challenger, found.probability_worse(0), found.interval) == (found.champion, 0, [0, 0])
-    assert (found.images, found.groups) == (300, 60)
+    assert (found.challenger, found.interval) == (found.champion, [0, 0])
+    assert (found.images, found.groups, found.differing) == (300, 60, 0)
+    assert (found.probability_worse(0), found.probability_worse(1e-9)) == (1, 0)  # no better, and no worse
+
+
+@pytest.mark.parametrize("ahead", range(2, 9))
+def test_leads_of_a_few_images_are_no_surer_than_that_many_coins(ahead):
+    """Two equal models that differ in so many images: that the challenger has all of them right is a chance of 2^-n."""
+    wrong = np.flatnonzero(GUESSES != LABELS)[:ahead]
+    better = GUESSES.copy()
+    better[wrong] = LABELS[wrong]
+
+    probability = compare(LABELS, better, GUESSES, 3, ALONE).probability_worse(0)
+
+    assert 2.0**-ahead < probability < 4 * 2.0**-ahead
+
+
+def test_with_many_differing_groups_it_is_the_share_of_samples():
+    other = np.where(RARELY, LABELS, GUESSES)
+    found = compare(LABELS, other, np.roll(other, 1), 3, ALONE)
+    margin = -float(np.quantile(found.differences, 0.3))
+
+    assert found.differing > 100
+    assert found.probability_worse(margin) == pytest.approx(0.3, abs=0.005)
+
+
+@pytest.mark.parametrize("risk", [0.001, 0.05, 0.3])
+def test_margin_above_which_the_risk_is_kept(risk):
+    found = compare(LABELS, GUESSES, np.where(RARELY, LABELS, GUESSES), 3, FIVES)
+
+    margin = found.margin_above(risk)
+
+    assert found.probability_worse(margin) > risk
+    assert found.probability_worse(math.nextafter(margin, 1)) <= risk
+
+
+def test_a_tie_is_a_tie_whichever_classes_the_errors_are_in():
+    """Three classes of which each model gets another one wrong: the terms of the mean come in another order."""
+    labels = np.repeat(np.arange(3), 7)
+    first, last = labels.copy(), labels.copy()
+    first[:3], last[-3:] = 1, 1
+
+    found = compare(labels, first, last, 3, ALONE[:21])
+
+    assert found.challenger == found.champion
 
 
 @pytest.mark.parametrize(("count", "groups"), [(0, []), (3, ["p"] * 3)], ids=["no-image", "one-group"])

@@ -1,10 +1,54 @@
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
-from ml.metrics import align_probabilities, classification_metrics, ranking
+from ml.metrics import (
+    BINS,
+    align_probabilities,
+    calibration_bins,
+    calibration_error,
+    classification_metrics,
+    ranking,
+)
 
 CLASSES = ("a", "b", "c")
+SCIKIT_LEARN = settings(max_examples=40, deadline=None)
+
+
+@st.composite
+def answered(draw):
+    """Labels, probabilities with many ties, and weights in whole numbers, for a few images of two to four classes."""
+    classes, images = draw(st.integers(2, 4)), draw(st.integers(1, 30))
+
+    def numbers(highest, count):
+        return np.array(draw(st.lists(st.integers(0, highest), min_size=count, max_size=count)))
+
+    scores = numbers(4, images * classes).reshape(images, classes) + 1
+    weights = numbers(3, images).astype(float)
+    weights[draw(st.integers(0, images - 1))] += 1
+    return numbers(classes - 1, images), scores / scores.sum(axis=1, keepdims=True), weights
+
+
+def calibration_by_loop(labels, probabilities, weights):
+    """Image by image, bin by bin."""
+    total = 0.0
+    for number in range(BINS):
+        confidence = hits = 0.0
+        for label, row, weight in zip(labels, probabilities, weights, strict=True):
+            if min(int(max(row) * BINS), BINS - 1) == number:
+                confidence += weight * max(row)
+                hits += weight * (list(row).index(max(row)) == label)
+        total += abs(confidence - hits)
+    return total / sum(weights)
 
 
 def one_hot(predicted):
@@ -33,6 +77,33 @@ def test_averages_count_the_class_that_nobody_predicted(measured):
     assert measured["macro_f1"] == pytest.approx((2 / 3 + 0.8 + 0) / 3)
     assert measured["weighted_f1"] == pytest.approx((3 * 2 / 3 + 2 * 0.8 + 0) / 6)
     assert measured["images"] == 6
+
+
+@SCIKIT_LEARN
+@given(answered())
+def test_every_figure_is_that_of_scikit_learn(case):
+    labels, probabilities, _ = case
+    predicted, indices = probabilities.argmax(axis=1), list(range(probabilities.shape[1]))
+
+    found = classification_metrics(labels, probabilities, tuple("abcd"[: len(indices)]))
+
+    averages = {
+        "accuracy": accuracy_score(labels, predicted),
+        **{
+            f"{one}_f1": f1_score(labels, predicted, labels=indices, average=one, zero_division=0)
+            for one in ("macro", "weighted")
+        },
+    }
+    assert {name: found[name] for name in averages} == pytest.approx(averages, abs=1e-9)
+    assert found["confusion"] == confusion_matrix(labels, predicted, labels=indices).tolist()
+    columns = precision_recall_fscore_support(labels, predicted, labels=indices, zero_division=0)
+    for name, expected in zip(("precision", "recall", "f1", "support"), columns, strict=True):
+        assert [row[name] for row in found["report"]] == pytest.approx(expected, abs=1e-9)
+    for index, row in enumerate(found["report"]):
+        of_it, scores = labels == index, probabilities[:, index]
+        known = 0 < of_it.sum() < len(labels)
+        expected = (roc_auc_score(of_it, scores), average_precision_score(of_it, scores)) if known else (None, None)
+        assert (row["roc_auc"], row["average_precision"]) == pytest.approx(expected, abs=1e-9)
 
 
 def test_rows_of_the_confusion_matrix_are_the_truth(measured):
@@ -83,23 +154,34 @@ def test_calibration_error_is_averaged_over_bins_by_their_images():
     assert found == pytest.approx((abs(2.7 - 2) + 0.5) / 4)
 
 
-@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
-def test_ranking_is_that_of_scikit_learn(weighted):
+@SCIKIT_LEARN
+@given(answered())
+def test_calibration_error_is_that_of_a_plain_loop(case):
+    labels, probabilities, weights = case
+    bins = calibration_bins(labels, probabilities)
+
+    found = calibration_error(np.stack([bins.sum(axis=0), weights @ bins]), np.array([len(labels), weights.sum()]))
+
+    expected = [calibration_by_loop(labels, probabilities, row) for row in (np.ones(len(labels)), weights)]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+@SCIKIT_LEARN
+@given(answered())
+def test_ranking_with_weights_is_that_of_scikit_learn(case):
     """Scores with many ties; weights as whole numbers, some of them 0."""
-    random = np.random.default_rng(0)
-    positive, scores = random.random(200) < 0.3, random.integers(0, 20, 200) / 20
-    weights = random.integers(0, 4, (5, 200)).astype(float) if weighted else np.ones((1, 200))
+    labels, probabilities, weights = case
+    positive, scores = labels == 0, probabilities[:, 0]
 
-    found = ranking(positive, scores)(weights)
+    (found,) = ranking(positive, scores)(weights[None])
 
-    expected = [
-        (
-            roc_auc_score(positive, scores, sample_weight=row),
-            average_precision_score(positive, scores, sample_weight=row),
+    expected = (np.nan, np.nan)
+    if 0 < weights[positive].sum() < weights.sum():
+        expected = (
+            roc_auc_score(positive, scores, sample_weight=weights),
+            average_precision_score(positive, scores, sample_weight=weights),
         )
-        for row in weights
-    ]
-    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("label", [0, 1], ids=["none-is", "all-are"])

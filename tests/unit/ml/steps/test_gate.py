@@ -32,9 +32,10 @@ RULES = {"gate": {"min_macro_f1": 0.7, "champion_margin": 0.05}}
 
 
 def answers(wrong):
-    """Probabilities for the test images, of which the first so many are taken for the other class."""
+    """Probabilities for the test images, of which the first so many, or a slice, are taken for the other class."""
     predicted = IMAGES["label"][20:].to_numpy().copy()
-    predicted[:wrong] = 1 - predicted[:wrong]
+    chosen = wrong if isinstance(wrong, slice) else slice(wrong)
+    predicted[chosen] = 1 - predicted[chosen]
     return np.eye(2)[predicted]
 
 
@@ -45,8 +46,8 @@ def write_candidate(store, run_id, variant, images, started_from=None):
     store_plan(store, {"run_id": run_id}, images)
 
 
-def row(run_id, variant, wrong, latency_ms=None):
-    metrics = classification_metrics(IMAGES["label"][20:].to_numpy(), answers(wrong), CLASSES)
+def row(run_id, variant, wrong, latency_ms=None, images=IMAGES):
+    metrics = classification_metrics(images["label"][20:].to_numpy(), answers(wrong), CLASSES)
     return {"run_id": run_id, "variant": variant, "latency_ms_p95": latency_ms, "metrics": metrics}
 
 
@@ -54,17 +55,17 @@ def row(run_id, variant, wrong, latency_ms=None):
 def decide(make_settings, store):
     """The gate's document on a winner with so many wrong answers, and on a champion."""
 
-    def run(winner, champion=None, rules=RULES, latency_ms=None, started_from=None):
-        write_candidate(store, "run", "good", IMAGES, started_from)
-        test = IMAGES[20:]
+    def run(winner, champion=None, rules=RULES, latency_ms=None, started_from=None, images=IMAGES):
+        write_candidate(store, "run", "good", images, started_from)
+        test = images[20:]
         store.put("runs/run/good/predictions.parquet", predictions(test, answers(winner), CLASSES))
         evaluation = {
             "chosen": "good",
-            "leaderboard": [row("run", "other", 39), row("run", "good", winner, latency_ms)],
+            "leaderboard": [row("run", "other", 39), row("run", "good", winner, latency_ms, images)],
             "champion": None,
         }
         if champion is not None:
-            evaluation["champion"] = row("old", "best", champion)
+            evaluation["champion"] = row("old", "best", champion, images=images)
             store.put("runs/run/champion.parquet", predictions(test, answers(champion), CLASSES))
         store.put("runs/run/evaluation.json", dump_json(evaluation))
         return gate.run(Context(make_settings(rules), store), "run")
@@ -98,21 +99,75 @@ def test_document_has_the_digests_of_what_it_rests_on(decide, store):
     assert all(digest == hashlib.sha256(store.get(key)).hexdigest() for key, digest in inputs.items())
 
 
-@pytest.mark.parametrize(
-    ("winner", "champion", "promoted"),
-    [(2, 8, True), (8, 8, False), (10, 8, False)],
-    ids=["better", "tie", "worse"],
-)
-def test_winner_is_compared_with_the_champion_on_the_same_images(decide, store, winner, champion, promoted):
+def test_better_winner_is_compared_with_the_champion_on_the_same_images_and_promoted(decide, store):
     write_candidate(store, "old", "best", IMAGES)
 
-    document = decide(winner, champion)
+    document = decide(2, champion=8)
 
-    assert document["promoted"] is promoted
+    assert document["promoted"]
     comparison = document["comparison"]
-    assert (comparison["images"], comparison["groups"]) == (40, 20)
-    assert comparison["challenger"] == pytest.approx(1 - winner / 40, abs=0.005)
-    assert comparison["champion"] == pytest.approx(1 - champion / 40, abs=0.005)
+    assert (comparison["images"], comparison["groups"], comparison["differing"]) == (40, 20, 3)
+    assert comparison["challenger"] == pytest.approx(1 - 2 / 40, abs=0.005)
+    assert comparison["champion"] == pytest.approx(1 - 8 / 40, abs=0.005)
+
+
+PROOF = {"gate": {"min_macro_f1": 0.7, "champion_margin": 0}}
+AHEAD = "required above the champion's 0.8000, on 40 test images that it was not trained on"
+
+
+@pytest.mark.parametrize(
+    ("winner", "rules", "rule", "reason"),
+    [
+        (10, RULES, "better than the champion", f"0.7500, {AHEAD} (more than 0.0500 short)"),
+        (slice(30, 40), RULES, "better than the champion", f"0.7500, {AHEAD} (more than 0.0500 short)"),
+        (8, RULES, "better than the champion", f"0.8000, {AHEAD} (more than 0.0000 short)"),
+        (slice(32, 40), RULES, "better than the champion", f"0.8000, {AHEAD} (more than 0.0000 short)"),
+        (slice(33, 40), PROOF, "probability that it is no better than the champion", "required at most 0.05"),
+        (slice(33, 40), RULES, "probability that it is worse than the champion by 0.05 or more", "at most 0.05"),
+    ],
+    ids=["worse", "worse-on-other-images", "the-same", "equal-on-other-images", "equal-with-luck", "within-the-margin"],
+)
+def test_winner_that_is_no_better_than_the_champion_is_refused_with_the_reason(
+    decide, store, winner, rules, rule, reason
+):
+    """The champion errs on the first eight images."""
+    write_candidate(store, "old", "best", IMAGES)
+
+    document = decide(winner, champion=8, rules=rules)
+
+    assert not document["promoted"]
+    assert rule in missed(document)
+    assert reason in next(part for part in document["reason"].split("; ") if f"{rule}:" in part)
+
+
+@pytest.mark.parametrize("column", ["image_id", "group"])
+def test_test_image_among_the_training_images_is_a_leak_and_so_is_its_group(decide, column):
+    """Image 20 and the other one of its group are of the test split."""
+    leaky = IMAGES.copy()
+    leaky.loc[3, column] = leaky.loc[20, column]
+
+    document = decide(0, images=leaky)
+
+    assert document["reason"] == (
+        "Rejected: test images seen in training: 2, required none (a test split without them)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ("min_class_recall", "recall of the weakest class, a: 0.6667, required at least 0.7 (1 more of its 30 images"),
+        ("min_class_f1", "F1 of the weakest class, b: 0.6667, required at least 0.7 (0.0334 short)"),
+    ],
+)
+def test_swapped_labels_miss_the_floors_of_the_classes_that_they_hurt(decide, rule, reason):
+    """Half of the test images of b are called a; the winner knows them for what they are."""
+    swapped = IMAGES.copy()
+    swapped.loc[20:39, "label"] = 0
+
+    document = decide(0, rules={"gate": {rule: 0.7}}, images=swapped)
+
+    assert document["reason"].startswith(f"Rejected: {reason}")
 
 
 def test_champion_is_compared_on_images_that_it_was_not_trained_on(decide, store):
@@ -136,13 +191,27 @@ def test_champion_that_was_trained_on_all_test_images_is_not_beaten(decide, stor
     document = decide(0, champion=8)
 
     assert missed(document) == ["better than the champion"]
+    assert (
+        "not measured, required above the champion's, on 0 test images that it was not trained on (such images)"
+        in (document["reason"])
+    )
     assert document["comparison"] == {
         "images": 0,
         "groups": 0,
+        "differing": 0,
         "challenger": None,
         "champion": None,
         "difference_interval": None,
     }
+
+
+def test_champion_that_left_few_groups_to_compare_on_is_not_beaten(decide, store):
+    write_candidate(store, "old", "best", IMAGES.assign(split=["train"] * 30 + ["test"] * 30))
+
+    document = decide(0, champion=40)
+
+    assert missed(document) == ["probability that it is worse than the champion by 0.05 or more"]
+    assert "not measured on 15 groups of images, required at most 0.05 (20 groups)" in document["reason"]
 
 
 def test_winner_that_started_from_a_head_that_saw_test_images_is_refused(decide, store):
