@@ -7,7 +7,9 @@ import re
 
 __all__ = [
     "ABLATION_ENDING",
+    "APPROVAL",
     "CHAMPION_PREDICTIONS",
+    "DECISION",
     "ENSEMBLE",
     "FEATURES",
     "FORGOTTEN",
@@ -60,6 +62,9 @@ PSEUDONYM_KEY = "pseudonyms/key"
 #: Name of the ensemble among a run's candidates.
 ENSEMBLE = "ensemble"
 ABLATION_ENDING = "-no-attention"
+#: In a run's folder: the gate's decision, and what a person said to it.
+DECISION = "decision.json"
+APPROVAL = "approval.json"
 #: In a run's folder: what the champion of that time answered for the run's test images.
 CHAMPION_PREDICTIONS = "champion.parquet"
 

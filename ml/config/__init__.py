@@ -6,7 +6,7 @@ The file is ``quartet.yaml`` in the working folder, or the one that ``QUARTET_CO
 
 from ml.config.alerts import REVEAL_SECRETS, AlertSettings, SlackSettings, SmtpSettings, WebhookSettings
 from ml.config.candidates import CandidateSettings
-from ml.config.gate import ClassFloors, GateSettings
+from ml.config.gate import LONGEST_WAIT_HOURS, ApprovalSettings, ClassFloors, GateSettings
 from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings
 from ml.config.sections import (
     AugmentSettings,
@@ -28,8 +28,10 @@ __all__ = [
     "DEFAULT_FILE",
     "ENV_FILE",
     "ENV_PREFIX",
+    "LONGEST_WAIT_HOURS",
     "REVEAL_SECRETS",
     "AlertSettings",
+    "ApprovalSettings",
     "AugmentSettings",
     "CandidateSettings",
     "ClassFloors",

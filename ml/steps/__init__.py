@@ -1,5 +1,5 @@
 """One module a pipeline task, in pipeline order.
 
 ``ingest_images``: ingest, describe, validate, publish_snapshot. ``retrain``: split, extract, train, evaluate, gate,
-promote, report. Each is a function of a context and small references, and returns a small reference.
+approve, promote, report. Each is a function of a context and small references, and returns a small reference.
 """

@@ -48,7 +48,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
         "comparison": _described(evidence.comparison),
         "inputs": inputs.digests,
     }
-    context.store.put(layout.run_key(run_id, "decision.json"), dump_json(document))
+    context.store.put(layout.run_key(run_id, layout.DECISION), dump_json(document))
     log.info("run %s: %s %s", run_id, winner["variant"], decision.reason)
     return document
 

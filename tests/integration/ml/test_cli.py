@@ -247,3 +247,21 @@ def test_a_release_is_carried_out_by_the_next_ingest(quartet, ingested, retraine
     assert result.returncode == 0, result.stderr
     assert cell(result.stdout, "images") == str(drawn.good + 1)
     assert cell(result.stdout, "quarantined") == str(len(drawn.bad) - 1)
+
+
+def test_a_cleared_winner_waits_for_approval_where_the_settings_want_one(quartet, retrained):
+    """The last one: it publishes a second version, and the model server goes with the newest."""
+    wanted = {"QUARTET__GATE__APPROVAL": "{}"}
+
+    waiting = quartet("retrain", **wanted)
+    run_id = cell(waiting.stdout, "run_id")
+    refused = quartet("promote", run_id, **wanted)
+    approved = quartet("approve", run_id, "--by", "Jane Doe", **wanted)
+
+    assert (cell(waiting.stdout, "promoted"), cell(waiting.stdout, "version")) == ("False", "None")
+    assert f"quartet approve {run_id} --by NAME" in waiting.stdout
+    assert refused.returncode == 1
+    assert "waits for a person's approval" in refused.stderr
+    assert approved.returncode == 0, approved.stderr
+    assert "Approved by Jane Doe on the command line" in cell(approved.stdout, "reason")
+    assert cell(approved.stdout, "version") == "2"
