@@ -169,7 +169,10 @@ def sweep(api):
 @pytest.fixture
 def load_tiny(airflow_database, tmp_path):
     """A DAG in a file, which is where Airflow wants one that runs."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
+    DagBundlesManager().sync_bundles_to_db()
 
     def load(dag_id):
         path = tmp_path / "tiny.py"
