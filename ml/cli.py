@@ -166,9 +166,12 @@ def approve(
 ) -> None:
     """Approve a cleared run's winner and promote it, or reject it; write its page anew."""
     from ml.approval import Answer
+    from ml.errors import DataError
     from ml.steps import approve as step
     from ml.steps import promote, report
 
+    if not by.strip():
+        raise DataError("Nobody is named.", "Say who approves: --by NAME.")
     context, now = _context(), datetime.now(UTC)
     approval = step.answer_unasked(
         context, run_id, Answer(not reject, now.isoformat(), by, through="command line"), now

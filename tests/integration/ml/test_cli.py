@@ -158,6 +158,7 @@ def test_predict_asks_the_model_server(quartet, server, drawn, protocol):
         (["retrain", "--variant", "vgg99"], {}, "There is no variant 'vgg99'. Remedy: Known: narrow"),
         (["retrain", "--snapshot-id", "000009-none"], {}, "000009-none"),
         (["promote", "no-such-run"], {}, "no-such-run"),
+        (["approve", "no-such-run", "--by", " "], {}, "Nobody is named."),
         (["upload", "no/such/folder"], {}, "There is no folder no/such/folder."),
         (["config"], {"QUARTET__TRAIN__EPOCS": "3"}, "unknown setting 'train.epocs'"),
         (["config"], {"QUARTET_CONFIG": "missing.yaml"}, "There is no settings file missing.yaml."),
@@ -175,7 +176,7 @@ def test_predict_asks_the_model_server(quartet, server, drawn, protocol):
             "The object store at http://127.0.0.1:1 does not answer",
         ),
     ],
-    ids=["variant", "snapshot", "run", "folder", "key", "file", "landing-zone", "model-server", "store"],
+    ids=["variant", "snapshot", "run", "nobody", "folder", "key", "file", "landing-zone", "model-server", "store"],
 )
 def test_bad_input_names_the_value_and_ends_with_status_1(
     quartet, ingested, drawn, tmp_path, arguments, overrides, message
