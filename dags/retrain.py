@@ -14,6 +14,7 @@ measures them and the champion on the frozen test split, and promotes the winner
 | `evaluate` | every candidate and the champion on the same test images; the winner is chosen on validation images |
 | `examine` | the winner: as it would be served, on changed images, and what its overlays are worth |
 | `gate` | the configured rules, each with its numbers |
+| `approve` | waits for a person, where the settings ask for one and the gate cleared the winner |
 | `review_labels` | lists labels that people should look at again; changes none |
 | `promote` | exports the winner, publishes it as the next version, makes it the champion; skipped if rejected |
 | `report` | the run's page |
@@ -27,7 +28,8 @@ from typing import Any
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from plugins.alerts import FailureNotifier
+from plugins.alerts import FailureNotifier, warn_of_rejection
+from plugins.approval import LONGEST_WAIT, PromotionApproval
 from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
 from plugins.step_context import open_context
 
@@ -36,7 +38,7 @@ from plugins.step_context import open_context
     dag_display_name="Retrain",
     schedule=[SNAPSHOT],
     default_args=DEFAULT_ARGS,
-    dagrun_timeout=timedelta(hours=12),
+    dagrun_timeout=timedelta(hours=12) + LONGEST_WAIT,
     on_failure_callback=FailureNotifier(),
     max_active_runs=1,
     tags=["quartet", "training"],
@@ -137,20 +139,21 @@ def retrain() -> None:
         with open_context(accelerator=True) as context:
             return dict(examine.run(context, retrain_id)["export"])
 
-    @task(multiple_outputs=True, doc_md="Apply the gate's rules to the winner.")
+    @task(doc_md="Apply the gate's rules to the winner.")
     def gate(retrain_id: str) -> dict[str, Any]:
         from ml.steps import gate
 
         with open_context() as context:
             decision = gate.run(context, retrain_id)
+            warn_of_rejection(context, decision)
         return {"promoted": decision["promoted"], "reason": decision["reason"]}
 
     @task(outlets=[CHAMPION], queue="gpu", pool="gpu", doc_md="Publish the winner and make it the champion.")
-    def promote(retrain_id: str, promoted: bool, reason: str) -> Any:
+    def promote(retrain_id: str, decision: dict[str, Any]) -> Any:
         from ml.steps import promote
 
-        if not promoted:
-            raise AirflowSkipException(reason)
+        if not decision["promoted"]:
+            raise AirflowSkipException(decision["reason"])
         with open_context(accelerator=True) as context:
             promotion = promote.run(context, retrain_id)
         yield Metadata(CHAMPION, extra=promotion)
@@ -175,16 +178,18 @@ def retrain() -> None:
 
     # Everything a run writes lies under its id, so tasks hand on references to it and nothing larger.
     retrain_id = "{{ run_id }}"
-    evaluated: Any = evaluate(retrain_id)
-    decision: Any = gate(retrain_id)
+    approve: Any = PromotionApproval(
+        task_id="approve", retrain_id=retrain_id, doc_md="Wait for a person's approval, where the settings ask for it."
+    )
     variants: Any = split(retrain_id)
     parts: Any = list_missing(retrain_id)
     tuned: Any = tune.partial(retrain_id=retrain_id).expand(variant=variants)
     trained: Any = train.partial(retrain_id=retrain_id).expand(variant=variants)
+    evaluated: Any = evaluate(retrain_id)
     variants >> parts
     extracted: Any = extract.partial(retrain_id=retrain_id).expand(part=parts)
-    extracted >> tuned >> trained >> evaluated >> examine(retrain_id) >> decision
-    version: Any = promote(retrain_id, decision["promoted"], decision["reason"])
+    extracted >> tuned >> trained >> evaluated >> examine(retrain_id) >> gate(retrain_id) >> approve
+    version: Any = promote(retrain_id, approve.output)
     evaluated >> review_labels(retrain_id) >> report(retrain_id, version)
 
 

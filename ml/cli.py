@@ -120,7 +120,7 @@ def retrain(
     trials: Annotated[int, typer.Option(min=0, help="Hyper-parameters to try for each head before.")] = 0,
 ) -> None:
     """Train the variants, measure them, and promote the winner if the gate lets it."""
-    from ml.steps import evaluate, examine, gate, promote, report, review_labels, train, tune
+    from ml.steps import approve, evaluate, examine, gate, promote, report, review_labels, train, tune
 
     context = _context()
     run_id, variants = _prepare_features(context, snapshot_id, variant)
@@ -131,11 +131,15 @@ def retrain(
     leaderboard = evaluate.run(context, run_id)
     examine.run(context, run_id)
     decision = gate.run(context, run_id)
-    version = promote.run(context, run_id)["version"] if decision["promoted"] else None
     review_labels.run(context, run_id)
+    request = approve.run(context, run_id, datetime.now(UTC))
+    goes_on = decision["promoted"] and not request["waits"]
+    version = promote.run(context, run_id)["version"] if goes_on else None
     page = report.run(context, run_id, datetime.now(UTC), version)
     console.print(leaderboard_table(leaderboard))
-    print_values(console, "Decision", {"promoted": decision["promoted"], "reason": decision["reason"], **page})
+    print_values(console, "Decision", {"reason": decision["reason"], **page})
+    if request["waits"]:
+        console.print(f"{request['reason']} Look at the page, then: quartet approve {run_id} --by NAME")
 
 
 @app.command()
@@ -154,6 +158,29 @@ def tune(
         console.print(trials_table(name, found["trials"]))
         best = context.settings.train.model_dump(mode="json") | found["changes"]
         typer.echo(yaml.safe_dump({"train": best}, sort_keys=False), nl=False)
+
+
+@app.command()
+def approve(
+    run_id: Annotated[str, typer.Argument(help="A run whose winner the gate cleared.")],
+    by: Annotated[str, typer.Option(help="Who approves: kept with the version.")],
+    reject: Annotated[bool, typer.Option("--reject", help="Reject it instead.")] = False,
+) -> None:
+    """Approve a cleared run's winner and promote it, or reject it; write its page anew."""
+    from ml.approval import Answer
+    from ml.errors import DataError
+    from ml.steps import approve as step
+    from ml.steps import promote, report
+
+    if not by.strip():
+        raise DataError("Nobody is named.", "Say who approves: --by NAME.")
+    context, now = _context(), datetime.now(UTC)
+    approval = step.answer_unasked(
+        context, run_id, Answer(not reject, now.isoformat(), by, through="command line"), now
+    )
+    version = promote.run(context, run_id)["version"] if approval.approved else None
+    page = report.run(context, run_id, datetime.now(UTC), version)
+    print_values(console, "Approval", {"reason": str(approval), **page})
 
 
 @app.command()

@@ -7,9 +7,11 @@ import re
 
 __all__ = [
     "ABLATION_ENDING",
+    "APPROVAL",
     "ATTRIBUTES",
     "ATTRIBUTES_FILE",
     "CHAMPION_PREDICTIONS",
+    "DECISION",
     "ENSEMBLE",
     "FEATURES",
     "FORGOTTEN",
@@ -68,6 +70,9 @@ PSEUDONYM_KEY = "pseudonyms/key"
 #: Name of the ensemble among a run's candidates.
 ENSEMBLE = "ensemble"
 ABLATION_ENDING = "-no-attention"
+#: In a run's folder: the gate's decision, and what a person said to it.
+DECISION = "decision.json"
+APPROVAL = "approval.json"
 #: Beside a published model, in `assets.extra`, and among its run's artefacts.
 MODEL_CARD = "model_card.md"
 #: In a run's folder: what the champion of that time answered for the run's test images.

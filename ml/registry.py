@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 CHAMPION = "champion"
 #: Characters of a tag that every tracking store of MLflow takes.
 MAX_TAG = 5000
-RUN_TAG, VARIANT_TAG, STATE_TAG = "quartet.run_id", "quartet.variant", "quartet.state"
+TAG = "quartet."
+RUN_TAG, VARIANT_TAG, STATE_TAG = f"{TAG}run_id", f"{TAG}variant", f"{TAG}state"
 
 
 @dataclass(frozen=True)
@@ -178,10 +179,11 @@ class Registry:
             raise
         get_artifact_repository(run.info.artifact_uri).delete_artifacts(name)
 
-    def promote(self, version: int, reason: str) -> None:
-        """Move the champion alias to a published version."""
+    def promote(self, version: int, reason: str, tags: Mapping[str, str] | None = None) -> None:
+        """Move the champion alias to a published version, and say more of it in tags of Quartet's."""
         name = self._settings.model_name
-        self._client.set_model_version_tag(name, str(version), STATE_TAG, "published")
+        for tag, value in {"state": "published", **(tags or {})}.items():
+            self._client.set_model_version_tag(name, str(version), f"{TAG}{tag}", value)
         self._client.update_model_version(name, str(version), description=reason)
         self._client.set_registered_model_alias(name, CHAMPION, str(version))
 

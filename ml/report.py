@@ -169,12 +169,16 @@ class RuleView:
 
 @dataclass(frozen=True)
 class DecisionView:
-    """What the gate decided. ``version`` is the model server's number, None when nothing was promoted."""
+    """What the gate decided, and what a person said to it.
+
+    ``version`` is the model server's number, None when nothing was promoted.
+    """
 
     promoted: bool
     reason: str
     rules: tuple[RuleView, ...] = ()
     version: int | None = None
+    approval: str = ""
 
 
 class MemberView(NamedTuple):

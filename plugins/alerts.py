@@ -1,4 +1,4 @@
-"""Airflow's notifiers: they tell of failed runs, doubtful data and missed deadlines through the configured channels."""
+"""Alerts from Airflow: failed runs, doubtful data, rejected winners, what waits for a person, missed deadlines."""
 
 from __future__ import annotations
 
@@ -17,8 +17,18 @@ if TYPE_CHECKING:
 
     from ml.alerting import RunReference
     from ml.config import AlertSettings, Settings
+    from ml.context import Context as StepContext
 
-__all__ = ["FAILURE_KEY", "DeadlineNotifier", "FailureNotifier", "record_failure", "warn_of_quality"]
+__all__ = [
+    "FAILURE_KEY",
+    "DeadlineNotifier",
+    "FailureNotifier",
+    "record_failure",
+    "tell_of_approval",
+    "warn_of_quality",
+    "warn_of_rejection",
+    "warn_of_silence",
+]
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +104,34 @@ def warn_of_quality(settings: Settings, validation: Mapping[str, Any]) -> None:
     if validation["warnings"]:
         run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
         send(quality_alert(validation, run, base_url, datetime.now(UTC)), settings.alerts)
+
+
+def warn_of_rejection(context: StepContext, decision: Mapping[str, Any]) -> None:
+    """Send one alert with all rules that a run's winner has missed; none when the gate has cleared it."""
+    from ml import layout
+    from ml.alerting import rejection_alert, send
+
+    if not decision["promoted"]:
+        settings = context.settings.alerts
+        run, base_url = _task_of(get_current_context()), _base_url(settings)
+        page = context.store.uri(layout.run_key(decision["run_id"], "report.html"))
+        send(rejection_alert(decision, page, run, base_url, datetime.now(UTC)), settings)
+
+
+def tell_of_approval(settings: Settings, request: Mapping[str, Any], until: datetime) -> None:
+    """Tell that a winner waits for a person, and where to answer."""
+    from ml.alerting import approval_alert, send
+
+    run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
+    send(approval_alert(request, until, run, base_url, datetime.now(UTC)), settings.alerts)
+
+
+def warn_of_silence(settings: Settings, reason: str) -> None:
+    """Tell that a winner was rejected because nobody has answered."""
+    from ml.alerting import send, unanswered_alert
+
+    run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
+    send(unanswered_alert(reason, run, base_url, datetime.now(UTC)), settings.alerts)
 
 
 def _alert_settings() -> AlertSettings | None:

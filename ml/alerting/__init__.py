@@ -3,11 +3,14 @@
 from ml.alerting.alert import Alert, Fact, Link, Severity
 from ml.alerting.compose import (
     RunReference,
+    approval_alert,
     deadline_alert,
     describe_failure,
     failure_alert,
     quality_alert,
+    rejection_alert,
     trial_alert,
+    unanswered_alert,
 )
 from ml.alerting.mail import render_mail
 from ml.alerting.sending import Delivery, send
@@ -21,13 +24,16 @@ __all__ = [
     "Link",
     "RunReference",
     "Severity",
+    "approval_alert",
     "deadline_alert",
     "describe_failure",
     "failure_alert",
     "quality_alert",
+    "rejection_alert",
     "render_mail",
     "render_slack",
     "render_webhook",
     "send",
     "trial_alert",
+    "unanswered_alert",
 ]

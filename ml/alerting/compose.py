@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-__all__ = ["RunReference", "deadline_alert", "describe_failure", "failure_alert", "quality_alert", "trial_alert"]
+__all__ = [
+    "RunReference",
+    "approval_alert",
+    "deadline_alert",
+    "describe_failure",
+    "failure_alert",
+    "quality_alert",
+    "rejection_alert",
+    "trial_alert",
+    "unanswered_alert",
+]
 
 
 #: What is known when no task left a word, by Airflow's name of the reason.
@@ -42,6 +52,10 @@ class RunReference:
         mapped = f"/mapped/{self.map_index}" if self.map_index >= 0 else ""
         tried = f"?try_number={self.try_number}" if self.try_number > 0 else ""
         return f"{url}/tasks/{quote(self.task_id, safe='')}{mapped}{tried}"
+
+    def answer_url(self, base_url: str) -> str:
+        """The page in Airflow's UI where a task's question is answered."""
+        return f"{RunReference(self.dag_id, self.run_id, self.task_id, self.map_index).url(base_url)}/required_actions"
 
     @property
     def facts(self) -> tuple[Fact, ...]:
@@ -130,6 +144,75 @@ def quality_alert(validation: Mapping[str, Any], run: RunReference, base_url: st
     )
 
 
+def rejection_alert(decision: Mapping[str, Any], page: str, run: RunReference, base_url: str, at: datetime) -> Alert:
+    """The gate has rejected a run's winner, so nothing is promoted; each missed rule says what was missing.
+
+    Args:
+        decision: what :func:`ml.steps.gate.run` returned.
+        page: the run's, which is written when the run ends.
+        run: which task.
+        base_url: of Airflow's UI.
+        at: when.
+    """
+    missed = [rule for rule in decision["rules"] if not rule["passed"]]
+    remedy = "Look at the run's page. More images of what the model gets wrong help most; a rule that asks for too much"
+    return Alert(
+        "warning",
+        f"{run.dag_id}: {decision['variant']} is not promoted",
+        decision["reason"],
+        at,
+        (*(Fact(rule["name"], _missed(rule)) for rule in missed), *run.facts),
+        (Link("page", page), Link("task log", run.url(base_url))),
+        f"{remedy} is changed under `gate`." if missed else "Set a rule under `gate`, and retrain.",
+    )
+
+
+def approval_alert(
+    request: Mapping[str, Any], until: datetime, run: RunReference, base_url: str, at: datetime
+) -> Alert:
+    """A cleared winner waits for a person's approval.
+
+    Args:
+        request: what :func:`ml.steps.approve.run` returned.
+        until: when it is rejected without an answer.
+        run: which task.
+        base_url: of Airflow's UI.
+        at: when.
+    """
+    return Alert(
+        "info",
+        f"{run.dag_id}: {request['variant']} waits for approval",
+        f"The gate has cleared it. Without an answer by {until:%Y-%m-%d at %H:%M %Z} it is rejected.",
+        at,
+        (
+            *(Fact(rule["name"], f"{rule['measured']}, required {rule['required']}") for rule in request["rules"]),
+            *run.facts,
+        ),
+        (Link("answer", run.answer_url(base_url)), Link("page", request["page"])),
+        "Look at the run's page, and approve or reject in Airflow.",
+    )
+
+
+def unanswered_alert(reason: str, run: RunReference, base_url: str, at: datetime) -> Alert:
+    """Nobody has answered in time, so a winner that the gate had cleared is not promoted.
+
+    Args:
+        reason: of the rejection.
+        run: which task.
+        base_url: of Airflow's UI.
+        at: when.
+    """
+    return Alert(
+        "warning",
+        f"{run.dag_id}: nobody approved",
+        f"{reason} The gate had cleared the winner; the model in production stays.",
+        at,
+        run.facts,
+        (Link("task log", run.url(base_url)),),
+        f"Clear `{run.task_id}` in Airflow to be asked again. `gate.approval.timeout_hours` is how long it waits.",
+    )
+
+
 def deadline_alert(run: RunReference, state: str, queued_at: str, deadline: str, base_url: str, at: datetime) -> Alert:
     """A run has not ended by its deadline."""
     facts = (Fact("state", state), Fact("queued", queued_at), Fact("deadline", deadline), *run.facts)
@@ -156,6 +239,11 @@ def trial_alert(base_url: str | None, at: datetime) -> Alert:
         links,
         "Nothing needs to be done.",
     )
+
+
+def _missed(rule: Mapping[str, Any]) -> str:
+    missing = f" ({rule['missing']})" if rule["missing"] else ""
+    return f"{rule['measured']}, required {rule['required']}{missing}"
 
 
 def _known_error(error: BaseException | str | None) -> QuartetError | None:

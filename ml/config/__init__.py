@@ -8,7 +8,7 @@ from ml.config.alerts import REVEAL_SECRETS, AlertSettings, SlackSettings, SmtpS
 from ml.config.candidates import CandidateSettings
 from ml.config.card import CardSettings
 from ml.config.evaluation import EvaluationSettings
-from ml.config.gate import ClassFloors, GateSettings
+from ml.config.gate import LONGEST_WAIT_HOURS, ApprovalSettings, ClassFloors, GateSettings
 from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings
 from ml.config.review import ReviewSettings
 from ml.config.sections import (
@@ -31,8 +31,10 @@ __all__ = [
     "DEFAULT_FILE",
     "ENV_FILE",
     "ENV_PREFIX",
+    "LONGEST_WAIT_HOURS",
     "REVEAL_SECRETS",
     "AlertSettings",
+    "ApprovalSettings",
     "AugmentSettings",
     "CandidateSettings",
     "CardSettings",

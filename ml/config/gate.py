@@ -6,7 +6,10 @@ from pydantic import Field
 
 from ml.config.base import Fraction, Section
 
-__all__ = ["ClassFloors", "GateSettings"]
+__all__ = ["LONGEST_WAIT_HOURS", "ApprovalSettings", "ClassFloors", "GateSettings"]
+
+#: A run's limit in `dags/retrain.py` leaves so much for a person.
+LONGEST_WAIT_HOURS = 168
 
 
 class ClassFloors(Section):
@@ -14,6 +17,17 @@ class ClassFloors(Section):
 
     min_f1: Fraction | None = None
     min_recall: Fraction | None = None
+
+
+class ApprovalSettings(Section):
+    """A person who has the last word on what the gate cleared."""
+
+    timeout_hours: float = Field(
+        24, gt=0, le=LONGEST_WAIT_HOURS, description="to wait for an answer; with none the winner is rejected"
+    )
+    approvers: tuple[str, ...] = Field(
+        (), description="ids of the Airflow users who may answer; with none, whoever Airflow lets"
+    )
 
 
 class GateSettings(Section):
@@ -46,3 +60,6 @@ class GateSettings(Section):
         "examines it",
     )
     max_size_mb: float | None = Field(None, gt=0, description="of the exported model, all its files, 10^6 bytes")
+    approval: ApprovalSettings | None = Field(
+        None, description="a person is asked before a cleared winner is promoted; {} for the defaults, null asks nobody"
+    )

@@ -53,7 +53,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
         "inputs": inputs.digests,
     }
     data = dump_json(document)
-    context.store.put(layout.run_key(run_id, "decision.json"), data)
+    context.store.put(layout.run_key(run_id, layout.DECISION), data)
     _track(context, run_id, document, data)
     log.info("run %s: %s %s", run_id, winner["variant"], decision.reason)
     return document

@@ -13,14 +13,16 @@ import numpy as np
 import pandas as pd
 
 from ml import layout
+from ml.approval import find_approval, load_decision, require_cleared
 from ml.candidates import load_candidate
 from ml.errors import AlreadyExistsError, DataError
 from ml.model_card import describe_model, render_model_card
 from ml.plan import load_samples
 from ml.registry import Registry
-from ml.storage import dump_json, read_json
+from ml.storage import dump_json
 
 if TYPE_CHECKING:
+    from ml.approval import Approval, Decided
     from ml.candidates import Contender
     from ml.context import Context
     from ml.storage import Store
@@ -46,11 +48,12 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
         ``run_id``, ``variant``, ``version`` and ``uri``.
 
     Raises:
-        DataError: the gate rejected the run, or the exported model disagrees with the evaluation.
+        DataError: the gate rejected the run, a person rejected it or has yet to approve, or the exported model
+            disagrees with the evaluation.
     """
-    decision = read_json(context.store, layout.run_key(run_id, "decision.json"))
-    if not decision["promoted"]:
-        raise DataError(f"Run {run_id} was not cleared: {decision['reason']}", "Retrain, or change `gate` and retrain.")
+    decided = load_decision(context.store, run_id)
+    approval = _approval(context, run_id, decided)
+    decision = decided.document
     candidate = load_candidate(context.store, run_id, decision["variant"])
     now = datetime.now(UTC)
     registry = Registry(context.settings)
@@ -59,21 +62,46 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
         difference = _export(context, candidate, path)
         version = registry.register(candidate, context.store.uri(layout.run_key(run_id, candidate.name, "")))
         prefix = layout.model_prefix(context.settings.model_name, version)
-        (path / "assets.extra" / "decision.json").write_bytes(dump_json(decision))
+        (path / "assets.extra" / layout.DECISION).write_bytes(dump_json(decision))
+        if approval is not None:
+            (path / "assets.extra" / layout.APPROVAL).write_bytes(dump_json(approval.to_dict()))
         card = render_model_card(describe_model(context, candidate, version, decision["reason"], now)).encode()
         (path / "assets.extra" / layout.MODEL_CARD).write_bytes(card)
         _publish(context.store, path, prefix)
     registry.log_files(candidate.mlflow_run_id, {layout.MODEL_CARD: card})
-    registry.promote(version, decision["reason"])
+    approved = _approved(approval)
+    registry.promote(version, decision["reason"], approved)
     promotion = {
         "run_id": run_id,
         "variant": candidate.name,
         "version": version,
         "uri": context.store.uri(prefix),
     }
-    _record(context, promotion | {"snapshot_id": candidate.snapshot_id, "reason": decision["reason"]}, now)
+    _record(context, promotion | {"snapshot_id": candidate.snapshot_id, "reason": decision["reason"], **approved}, now)
     log.info("version %d is published from %s, largest difference %.1e", version, candidate.name, difference)
     return promotion
+
+
+def _approval(context: Context, run_id: str, decided: Decided) -> Approval | None:
+    """The approval that the promotion rests on; None where none is wanted and none was given."""
+    require_cleared(run_id, decided)
+    approval = find_approval(context.store, run_id, decided)
+    if approval is not None and approval.approved:
+        return approval
+    remedy = f"Answer in Airflow, clear `approve` there to be asked again, or run `quartet approve {run_id} --by NAME`."
+    if approval is not None and approval.answer is not None:
+        raise DataError(f"Run {run_id} was not approved: {approval}", remedy)
+    if context.settings.gate.approval is not None:
+        raise DataError(f"Run {run_id} waits for a person's approval (`gate.approval`).", remedy)
+    return None
+
+
+def _approved(approval: Approval | None) -> dict[str, str]:
+    if approval is None or approval.answer is None:
+        return {}
+    given = approval.answer
+    found = {"approved_by": given.by, "approved_by_id": given.by_id, "approved_at": given.at}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _export(context: Context, candidate: Contender, path: Path) -> float:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ml import layout
+from ml.approval import find_approval, load_decision
 from ml.candidates import weights_notice
 from ml.errors import NotFoundError
 from ml.label_report import load_labels_view
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from ml.approval import Approval
     from ml.context import Context
     from ml.run_views import ExaminationView
     from ml.storage import Store
@@ -51,11 +53,12 @@ def run(context: Context, run_id: str, now: datetime, version: int | None = None
         context: settings and store.
         run_id: of an evaluated and gated run.
         now: the page's date.
-        version: that was promoted, None when the gate rejected the winner.
+        version: that was promoted, None when the gate or a person rejected the winner, or approval is waited for.
     """
     store, plan = context.store, load_plan(context.store, run_id)
     evaluation = read_json(store, layout.run_key(run_id, "evaluation.json"))
-    decision = read_json(store, layout.run_key(run_id, "decision.json"))
+    decision, approval = _decision(store, run_id)
+    promoted = decision["promoted"] and (approval is None or version is not None)
     notice = weights_notice(context.settings)
     champion = evaluation["champion"]
     page = RunPage(
@@ -66,7 +69,11 @@ def run(context: Context, run_id: str, now: datetime, version: int | None = None
         snapshot_summary=split_counts(Snapshot(store, plan["snapshot_id"]).manifest, tuple(plan["classes"])),
         leaderboard=tuple(_row(row, evaluation["chosen"]) for row in evaluation["leaderboard"]),
         decision=DecisionView(
-            decision["promoted"], decision["reason"], tuple(_rule(rule) for rule in decision["rules"]), version
+            promoted,
+            decision["reason"],
+            tuple(_rule(rule) for rule in decision["rules"]),
+            version,
+            str(approval or ""),
         ),
         champion=_row(champion, "") if champion else None,
         candidates=tuple(_candidate(store, run_id, row) for row in evaluation["leaderboard"]),
@@ -81,7 +88,12 @@ def run(context: Context, run_id: str, now: datetime, version: int | None = None
     key = layout.run_key(run_id, "report.html")
     store.put(key, render_run_report(page).encode())
     log.info("run %s: %s", run_id, store.uri(key))
-    return {"run_id": run_id, "report": store.uri(key), "promoted": decision["promoted"], "version": version}
+    return {"run_id": run_id, "report": store.uri(key), "promoted": promoted, "version": version}
+
+
+def _decision(store: Store, run_id: str) -> tuple[dict[str, Any], Approval | None]:
+    decided = load_decision(store, run_id)
+    return decided.document, find_approval(store, run_id, decided)
 
 
 def _summary(plan: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:

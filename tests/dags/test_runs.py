@@ -87,6 +87,8 @@ def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
             "train[1]",
             "evaluate",
             "gate",
+            "examine",
+            "approve",
             "review_labels",
             "promote",
             "report",
@@ -102,8 +104,8 @@ def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
     assert context.store.head("models/classifier/1/SHA256SUMS") is not None
 
 
-def test_second_retrain_extracts_nothing_and_a_rejected_one_still_gets_its_report(set_up, run_dag, tmp_path):
-    context = set_up({"min_macro_f1": 1.0})
+def test_second_retrain_extracts_nothing_and_a_rejected_one_still_gets_its_report(set_up, run_dag, http_sink, tmp_path):
+    context = set_up({"min_macro_f1": 1.0, "approval": {}}, alerts={"webhook": {"url": http_sink.url}})
     upload_phantoms(context, tmp_path / "images")
     run_dag("ingest_images")
     first, states = run_dag("retrain", conf={"variants": ["narrow"]})
@@ -111,13 +113,19 @@ def test_second_retrain_extracts_nothing_and_a_rejected_one_still_gets_its_repor
 
     second, repeated = run_dag("retrain", conf={"variants": ["narrow"]})
 
-    assert (states["gate"], states["promote"], states["report"]) == ("success", "skipped", "success")
+    assert (states["gate"], states["approve"]) == ("success", "success")
+    assert (states["promote"], states["report"]) == ("skipped", "success")
     assert shards
     assert [info.key for info in context.store.list("features/")] == shards
     assert Registry(context.settings).champion() is None
-    assert len([info.key for info in context.store.list("runs/") if info.key.endswith("report.html")]) == 2
+    pages = [info.key for info in context.store.list("runs/") if info.key.endswith("report.html")]
+    assert len(pages) == 2
     assert first.run_id != second.run_id
     assert (repeated["extract"], repeated["train[0]"]) == ("skipped", "success")
+    assert [alert["title"] for alert in http_sink.bodies] == ["retrain: narrow is not promoted"] * 2
+    assert http_sink.bodies[0]["facts"][0]["name"] == "macro F1"
+    assert " short)" in http_sink.bodies[0]["facts"][0]["value"]
+    assert http_sink.bodies[0]["links"][0]["address"] in {context.store.uri(key) for key in pages}
 
 
 def test_a_run_may_search_for_hyper_parameters(set_up, run_dag, tmp_path):

@@ -158,6 +158,7 @@ def test_predict_asks_the_model_server(quartet, server, drawn, protocol):
         (["retrain", "--variant", "vgg99"], {}, "There is no variant 'vgg99'. Remedy: Known: narrow"),
         (["retrain", "--snapshot-id", "000009-none"], {}, "000009-none"),
         (["promote", "no-such-run"], {}, "no-such-run"),
+        (["approve", "no-such-run", "--by", " "], {}, "Nobody is named."),
         (["upload", "no/such/folder"], {}, "There is no folder no/such/folder."),
         (["config"], {"QUARTET__TRAIN__EPOCS": "3"}, "unknown setting 'train.epocs'"),
         (["config"], {"QUARTET_CONFIG": "missing.yaml"}, "There is no settings file missing.yaml."),
@@ -175,7 +176,7 @@ def test_predict_asks_the_model_server(quartet, server, drawn, protocol):
             "The object store at http://127.0.0.1:1 does not answer",
         ),
     ],
-    ids=["variant", "snapshot", "run", "folder", "key", "file", "landing-zone", "model-server", "store"],
+    ids=["variant", "snapshot", "run", "nobody", "folder", "key", "file", "landing-zone", "model-server", "store"],
 )
 def test_bad_input_names_the_value_and_ends_with_status_1(
     quartet, ingested, drawn, tmp_path, arguments, overrides, message
@@ -247,3 +248,21 @@ def test_a_release_is_carried_out_by_the_next_ingest(quartet, ingested, retraine
     assert result.returncode == 0, result.stderr
     assert cell(result.stdout, "images") == str(drawn.good + 1)
     assert cell(result.stdout, "quarantined") == str(len(drawn.bad) - 1)
+
+
+def test_a_cleared_winner_waits_for_approval_where_the_settings_want_one(quartet, retrained):
+    """The last one: it publishes a second version, and the model server goes with the newest."""
+    wanted = {"QUARTET__GATE__APPROVAL": "{}"}
+
+    waiting = quartet("retrain", **wanted)
+    run_id = cell(waiting.stdout, "run_id")
+    refused = quartet("promote", run_id, **wanted)
+    approved = quartet("approve", run_id, "--by", "Jane Doe", **wanted)
+
+    assert (cell(waiting.stdout, "promoted"), cell(waiting.stdout, "version")) == ("False", "None")
+    assert f"quartet approve {run_id} --by NAME" in waiting.stdout
+    assert refused.returncode == 1
+    assert "waits for a person's approval" in refused.stderr
+    assert approved.returncode == 0, approved.stderr
+    assert "Approved by Jane Doe on the command line" in cell(approved.stdout, "reason")
+    assert cell(approved.stdout, "version") == "2"

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from ml.config import Settings, load_settings
+from ml.config import ApprovalSettings, Settings, load_settings
 from ml.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
@@ -285,3 +285,15 @@ def test_the_schema_describes_every_section():
     properties = Settings.model_json_schema()["properties"]
 
     assert set(properties) == set(Settings.model_fields)
+
+
+def test_approval_is_off_and_an_empty_section_turns_it_on(load):
+    assert load().gate.approval is None
+    assert load({"gate": {"approval": {}}}).gate.approval == ApprovalSettings(timeout_hours=24, approvers=())
+    assert load(QUARTET__GATE__APPROVAL__TIMEOUT_HOURS="1.5").gate.approval.timeout_hours == 1.5
+
+
+@pytest.mark.parametrize("hours", [0, 169])
+def test_approval_is_waited_for_a_week_at_most(load, hours):
+    with pytest.raises(ConfigError, match=r"gate\.approval\.timeout_hours"):
+        load({"gate": {"approval": {"timeout_hours": hours}}})

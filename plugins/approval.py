@@ -1,0 +1,113 @@
+"""A person's approval between gate and promotion, for whoever sets `gate.approval`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.execution_time.hitl import HITLUser
+
+from plugins.alerts import tell_of_approval, warn_of_silence
+from plugins.step_context import open_context
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk.definitions.context import Context
+
+    from ml.approval import Answer
+    from ml.config import ApprovalSettings
+
+__all__ = ["LONGEST_WAIT", "PromotionApproval"]
+
+#: Of `gate.approval.timeout_hours`, whose module costs too much when a DAG file is read.
+LONGEST_WAIT = timedelta(hours=168)
+MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#|!~])")
+
+
+class PromotionApproval(ApprovalOperator):
+    """Asks whether a cleared winner is promoted.
+
+    Settings are read at run time: where they ask for nobody, or the gate has rejected the winner, the task succeeds at
+    once. It returns ``promoted`` and ``reason``. After a rejection, or when time has run out, what follows is skipped.
+
+    Args:
+        retrain_id: the run's id, a template.
+    """
+
+    template_fields = ("retrain_id",)
+
+    def __init__(self, *, retrain_id: str, **kwargs: Any) -> None:
+        # With any response time-out Airflow leaves `execution_timeout` to the process, as for other tasks.
+        super().__init__(subject="Promote?", defaults=self.REJECT, response_timeout=LONGEST_WAIT, **kwargs)
+        self.retrain_id = retrain_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Ask, and wait without a slot; or hand on the gate's decision."""
+        return self._ask(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Record who answered what, and go on with it."""
+        from ml.steps import approve
+
+        with open_context() as step_context:
+            if not self._may_answer(event, step_context.settings.gate.approval):
+                return self._ask(context)
+            approval = approve.answer(step_context, self.retrain_id, self._answer(event))
+            if approval.answer is not None and approval.answer.timed_out:
+                warn_of_silence(step_context.settings, str(approval))
+        # On the command line somebody may have been quicker.
+        recorded = self.APPROVE if approval.approved else self.REJECT
+        super().execute_complete(context, event | {"chosen_options": [recorded]})
+        return {"promoted": approval.approved, "reason": str(approval)}
+
+    def _ask(self, context: Context) -> dict[str, Any]:
+        from ml.steps import approve
+
+        now = datetime.now(UTC)
+        with open_context() as step_context:
+            request = approve.run(step_context, self.retrain_id, now)
+            settings = step_context.settings
+        approval = settings.gate.approval
+        if request["waits"] and approval is not None:
+            self.subject = f"Promote {request['variant']} of {self.retrain_id}?"
+            self.body = _describe(request)
+            self.response_timeout = timedelta(hours=approval.timeout_hours)
+            self.assigned_users = [HITLUser(id=name, name=name) for name in approval.approvers] or None
+            tell_of_approval(settings, request, now + self.response_timeout)
+            super().execute(context)
+        return {name: request[name] for name in ("promoted", "reason")}
+
+    def _may_answer(self, event: Mapping[str, Any], approval: ApprovalSettings | None) -> bool:
+        """Airflow refuses others itself, unless the task was asked for before with other names, which it keeps."""
+        user = event["responded_by_user"]
+        if user is None or approval is None or not approval.approvers or user["id"] in approval.approvers:
+            return True
+        self.log.warning("%s (%s) is not in gate.approval.approvers: asking again", user["name"], user["id"])
+        return False
+
+    def _answer(self, event: Mapping[str, Any]) -> Answer:
+        from ml.approval import Answer
+
+        user = event["responded_by_user"] or {}
+        approved = event["chosen_options"] == [self.APPROVE]
+        return Answer(approved, event["responded_at"].isoformat(), user.get("name"), user.get("id"))
+
+
+def _describe(request: Mapping[str, Any]) -> str:
+    """The decision as Markdown; names of classes and variants are people's text."""
+    rules = [
+        f"- {_plain(rule['name'])}: **{_plain(rule['measured'])}**, required {_plain(rule['required'])}"
+        for rule in request["rules"]
+    ]
+    heading = f"The gate has cleared **{_plain(request['variant'])}**."
+    page = f"The run's page: {_plain(request['page'])}"
+    # Airflow keeps the text of a task instance when it is cleared.
+    caution = "If `gate` has run again since, the numbers above are the earlier ones and the page has those of today."
+    return "\n".join([heading, "", *rules, "", page, "", caution])
+
+
+def _plain(text: str) -> str:
+    return MARKDOWN.sub(r"\\\1", " ".join(text.split()))
