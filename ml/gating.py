@@ -149,21 +149,18 @@ def _class_f1(name: str, row: Mapping[str, Any], floor: float) -> RuleResult:
 
 
 def _class_recall(name: str, row: Mapping[str, Any], floor: float) -> RuleResult:
-    support = row["support"]
-    if not support:
+    if not row["support"]:
         return _without_images(name, floor)
-    result = _at_least(name, row["recall"], floor)
-    if result.passed or math.isnan(row["recall"]):
+    return _in_images(_at_least(name, row["recall"], floor), row["support"], "to be found")
+
+
+def _in_images(result: RuleResult, images: int, aim: str) -> RuleResult:
+    """A missed floor of a share with what is missing told in images, to the first number of them that meets it."""
+    if result.passed or result.value is None or result.bound is None:
         return result
-    return replace(
-        result, missing=f"{_more_images(row['recall'], support, floor)} more of its {support} images to be found"
-    )
-
-
-def _more_images(share: float, images: int, floor: float) -> int:
-    """To the first whole number of images whose share, as it is computed, meets the floor."""
-    found = round(share * images)
-    return next(count for count in range(found, images + 1) if count / images >= floor) - found
+    found, floor = round(result.value * images), result.bound
+    needed = next(count for count in range(found, images + 1) if count / images >= floor)
+    return replace(result, missing=f"{needed - found} more of its {images} images {aim}")
 
 
 def _without_images(name: str, floor: float) -> RuleResult:
@@ -183,9 +180,8 @@ def _worst_slice(metrics: Mapping[str, Any], settings: GateSettings) -> Iterator
             "accuracy of the worst slice", False, "every slice is too small", f"at least {floor:g}", least, None, floor
         )
         return
-    result = _at_least(f"accuracy of the worst slice, {worst['attribute']} {worst['value']}", worst["accuracy"], floor)
-    more = _more_images(worst["accuracy"], worst["images"], floor)
-    yield result if result.passed else replace(result, missing=f"{more} more of its {worst['images']} images right")
+    name = f"accuracy of the worst slice, {worst['attribute']} {worst['value']}"
+    yield _in_images(_at_least(name, worst["accuracy"], floor), worst["images"], "to be right")
 
 
 def _budgets(evidence: Evidence, settings: GateSettings) -> Iterator[RuleResult]:
@@ -221,11 +217,17 @@ def _against_champion(comparison: Comparison | None, settings: GateSettings) -> 
         gap < 0,
         f"{comparison.challenger:.4f}",
         f"above the champion's {comparison.champion:.4f}, {where}",
-        "" if gap < 0 else f"more than {SHARE.show(gap)} short",
+        _behind(gap),
         comparison.challenger,
         comparison.champion,
     )
     yield _risk(comparison, margin, risk)
+
+
+def _behind(gap: float) -> str:
+    if gap < 0:
+        return ""
+    return f"more than {SHARE.show(gap)} short" if gap else "a tie keeps the champion"
 
 
 def _risk(comparison: Comparison, margin: float, risk: float) -> RuleResult:

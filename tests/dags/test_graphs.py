@@ -28,7 +28,7 @@ GRAPHS = {
 }
 #: Reads all cached maps, whose local copies lie where they were made.
 NEEDS_THE_MAPS = {"review_labels"}
-NEED_THE_ACCELERATOR = {"list_missing", "extract", "tune", "train", "evaluate", "promote"}
+NEED_THE_ACCELERATOR = {"list_missing", "extract", "tune", "train", "evaluate", "examine", "promote"}
 
 
 @pytest.mark.parametrize("dag_id", GRAPHS)

@@ -46,6 +46,12 @@ def report_with(figure, value):
     return changed(report=(line("dog", 0.9), line("cat", 0.95) | {figure: value}))
 
 
+def with_worst(**figures):
+    """Evidence with a worst slice."""
+    worst = {"attribute": "site", "value": "north", "images": 40, "accuracy": 0.8} | figures
+    return changed(slices={"min_images": 30, "worst": worst})
+
+
 def worse_by(value):
     """In all samples by so much, though it looks better."""
     return against(0.79, np.full(2000, -value))
@@ -113,6 +119,15 @@ RULES = {
         values=st.floats(0, 1e5),
         bounds=st.floats(1e-3, 1e5),
     ),
+    "max_size_mb": Rule(
+        setting("max_size_mb"),
+        lambda value: replace(EVIDENCE, size_mb=value),
+        at=100.0,
+        meets=operator.le,
+        values=st.floats(0, 1e5),
+        bounds=st.floats(1e-3, 1e5),
+    ),
+    "min_slice_accuracy": Rule(setting("min_slice_accuracy"), lambda value: with_worst(accuracy=value)),
     # A challenger that is worse by exactly the margin is too bad.
     "champion_margin": Rule(
         setting("champion_margin"), worse_by, at=0.02, meets=operator.lt, unmeasured=against(0.79, [], groups=1)
@@ -131,7 +146,7 @@ every_rule = pytest.mark.parametrize("name", RULES)
 
 
 def test_every_setting_is_put_to_the_test():
-    assert {name.split(".")[0] for name in RULES} == set(GateSettings.model_fields)
+    assert {name.split(".")[0] for name in RULES} == set(GateSettings.model_fields) - {"approval"}
     assert {name.split(".")[1] for name in RULES if "." in name} == set(ClassFloors.model_fields)
 
 
@@ -193,8 +208,29 @@ def test_floors_of_a_class_that_there_is_not_are_refused():
     assert caught.value.remedy == "Classes: cat, dog."
 
 
-def test_latency_that_nobody_measured_meets_no_bound():
-    assert not decide(replace(EVIDENCE, latency_ms=None), GateSettings(max_latency_ms=1e9)).promoted
+@pytest.mark.parametrize("setting", ["max_latency_ms", "max_size_mb"])
+def test_budget_that_nobody_measured_is_not_kept(setting):
+    unmeasured = replace(EVIDENCE, latency_ms=None, size_mb=None)
+
+    assert not decide(unmeasured, GateSettings(**{setting: 1e9})).promoted
+
+
+def test_worst_slice_is_named_with_the_images_that_were_missing():
+    rule = decide(with_worst(accuracy=0.775), GateSettings(min_slice_accuracy=0.8)).rules[0]
+
+    assert (rule.name, rule.missing) == (
+        "accuracy of the worst slice, site north",
+        "1 more of its 40 images to be right",
+    )
+
+
+def test_slices_that_are_all_too_small_meet_no_floor():
+    evidence = changed(slices={"min_images": 30, "worst": None})
+
+    rule = decide(evidence, GateSettings(min_slice_accuracy=0)).rules[0]
+
+    assert (rule.passed, rule.measured, rule.value) == (False, "every slice is too small", None)
+    assert rule.missing == "a slice of 30 test images or more"
 
 
 @pytest.mark.parametrize(

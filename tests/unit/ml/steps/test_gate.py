@@ -1,10 +1,12 @@
 import hashlib
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.tracking import MlflowClient
 
 from candidates import make_candidate
 from ml import layout
@@ -13,8 +15,13 @@ from ml.errors import NotFoundError
 from ml.evaluation import predictions
 from ml.metrics import classification_metrics
 from ml.plan import store_plan
+from ml.registry import Registry
+from ml.slices import measure_slices
 from ml.steps import gate
 from ml.storage import dump_json
+
+# MLflow's own modules warn when they are imported.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 CLASSES = ("a", "b")
 #: Forty test images of the two classes in turn, after twenty to train on; two images a group.
@@ -39,29 +46,41 @@ def answers(wrong):
     return np.eye(2)[predicted]
 
 
-def write_candidate(store, run_id, variant, images, started_from=None):
+def write_candidate(store, run_id, variant, images, started_from=None, **record):
     """A run that trained something on some of the images."""
-    candidate = make_candidate(run_id=run_id, variant=variant, classes=CLASSES, started_from=started_from)
+    candidate = make_candidate(run_id=run_id, variant=variant, classes=CLASSES, started_from=started_from, **record)
     store.put(layout.run_key(run_id, variant, "candidate.json"), dump_json(asdict(candidate)))
     store_plan(store, {"run_id": run_id}, images)
 
 
-def row(run_id, variant, wrong, latency_ms=None, images=IMAGES):
-    metrics = classification_metrics(images["label"][20:].to_numpy(), answers(wrong), CLASSES)
-    return {"run_id": run_id, "variant": variant, "latency_ms_p95": latency_ms, "metrics": metrics}
+def row(run_id, variant, wrong, images=IMAGES):
+    labels, found = images["label"][20:].to_numpy(), answers(wrong)
+    metrics = classification_metrics(labels, found, CLASSES)
+    sites = pd.DataFrame({"site": ["north"] * 30 + ["south"] * 10})
+    slices = measure_slices(sites, found.argmax(axis=1) == labels, images["group"][20:].tolist(), 10)
+    return {"run_id": run_id, "variant": variant, "metrics": metrics | {"slices": slices}}
 
 
 @pytest.fixture
-def decide(make_settings, store):
-    """The gate's document on a winner with so many wrong answers, and on a champion."""
+def registry(settings, tracking_database, tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(tracking_database.read_bytes())
+    return Registry(settings)
 
-    def run(winner, champion=None, rules=RULES, latency_ms=None, started_from=None, images=IMAGES):
-        write_candidate(store, "run", "good", images, started_from)
+
+@pytest.fixture
+def decide(make_settings, store, registry):
+    """The gate's document on a winner with so many wrong answers, and on a champion."""
+    tracked = registry.start_run("run", "good", {})
+
+    def run(winner, champion=None, rules=RULES, latency_ms=1.0, size_mb=1.0, started_from=None, images=IMAGES):
+        write_candidate(store, "run", "good", images, started_from, mlflow_run_id=tracked)
+        export = {"latency_ms_p95": latency_ms, "size_mb": size_mb}
+        store.put("runs/run/good/examination.json", dump_json({"variant": "good", "export": export}))
         test = images[20:]
         store.put("runs/run/good/predictions.parquet", predictions(test, answers(winner), CLASSES))
         evaluation = {
             "chosen": "good",
-            "leaderboard": [row("run", "other", 39), row("run", "good", winner, latency_ms, images)],
+            "leaderboard": [row("run", "other", 39), row("run", "good", winner, images)],
             "champion": None,
         }
         if champion is not None:
@@ -93,6 +112,7 @@ def test_document_has_the_digests_of_what_it_rests_on(decide, store):
     assert sorted(inputs) == [
         "runs/run/champion.parquet",
         "runs/run/evaluation.json",
+        "runs/run/good/examination.json",
         "runs/run/good/predictions.parquet",
         "runs/run/samples.parquet",
     ]
@@ -120,8 +140,8 @@ AHEAD = "required above the champion's 0.8000, on 40 test images that it was not
     [
         (10, RULES, "better than the champion", f"0.7500, {AHEAD} (more than 0.0500 short)"),
         (slice(30, 40), RULES, "better than the champion", f"0.7500, {AHEAD} (more than 0.0500 short)"),
-        (8, RULES, "better than the champion", f"0.8000, {AHEAD} (more than 0.0000 short)"),
-        (slice(32, 40), RULES, "better than the champion", f"0.8000, {AHEAD} (more than 0.0000 short)"),
+        (8, RULES, "better than the champion", f"0.8000, {AHEAD} (a tie keeps the champion)"),
+        (slice(32, 40), RULES, "better than the champion", f"0.8000, {AHEAD} (a tie keeps the champion)"),
         (slice(33, 40), PROOF, "probability that it is no better than the champion", "required at most 0.05"),
         (slice(33, 40), RULES, "probability that it is worse than the champion by 0.05 or more", "at most 0.05"),
     ],
@@ -226,8 +246,46 @@ def test_winner_that_started_from_a_head_that_saw_test_images_is_refused(decide,
 
 
 @pytest.mark.parametrize(("latency_ms", "promoted"), [(50.0, True), (50.1, False)], ids=["in-time", "too-slow"])
-def test_winner_must_answer_in_time(decide, latency_ms, promoted):
+def test_exported_winner_must_answer_in_time(decide, latency_ms, promoted):
     assert decide(0, rules={"gate": {"max_latency_ms": 50}}, latency_ms=latency_ms)["promoted"] is promoted
+
+
+@pytest.mark.parametrize(("size_mb", "promoted"), [(50.0, True), (50.1, False)], ids=["fits", "too-large"])
+def test_exported_winner_must_not_be_too_large(decide, size_mb, promoted):
+    assert decide(0, rules={"gate": {"max_size_mb": 50}}, size_mb=size_mb)["promoted"] is promoted
+
+
+@pytest.mark.parametrize(("wrong", "promoted"), [(slice(38, 40), True), (slice(37, 40), False)])
+def test_winner_must_do_well_on_its_worst_slice(decide, wrong, promoted):
+    """The last ten test images are from the south: the average hides three mistakes there."""
+    document = decide(wrong, rules={"gate": {"min_macro_f1": 0.9, "min_slice_accuracy": 0.75}})
+
+    assert document["promoted"] is promoted
+    if not promoted:
+        assert document["reason"] == (
+            "Rejected: accuracy of the worst slice, site south: 0.7000, required at least 0.75 "
+            "(1 more of its 10 images to be right)."
+        )
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(0, "cleared"), (16, "rejected")])
+def test_decision_is_tracked(decide, settings, registry, wrong, verdict):
+    document = decide(wrong)
+
+    run = MlflowClient(settings.tracking_uri).get_run(registry.start_run("run", "good", {}))
+
+    assert run.data.tags["quartet.gate"] == verdict
+    assert run.data.tags["quartet.gate_reason"] == document["reason"]
+    kept = Path(run.info.artifact_uri.removeprefix("file://")) / "decision.json"
+    assert json.loads(kept.read_text()) == document
+
+
+def test_winner_that_was_not_examined_is_not_decided_on(decide, store, settings):
+    decide(0)
+    store.delete("runs/run/good/examination.json")
+
+    with pytest.raises(NotFoundError, match=r"runs/run/good/examination\.json"):
+        gate.run(Context(settings, store), "run")
 
 
 def test_run_that_was_not_evaluated_has_nothing_to_decide(context):
