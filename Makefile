@@ -7,7 +7,7 @@ DATA ?=
 # The recipes use all cores by themselves, and some must not overlap.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up status down logs test test-quick lint format bench bench-gate bench-ingest bench-train clean clean-all
+.PHONY: help setup demo up status down logs test test-quick lint format bench bench-gate bench-ingest bench-overlays bench-train clean clean-all
 
 help: ## List the tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +60,9 @@ bench-gate: $(SYNCED) ## Measure how often the gate promotes equal and better ch
 
 bench-ingest: $(SYNCED) ## Measure what ingest costs above reading, hashing and decoding
 	$(PYTHON_ENV) -m bench ingest
+
+bench-overlays: $(SYNCED) ## Measure whether attention lies on the lesions of phantoms
+	$(PYTHON_ENV) -m bench overlays
 
 bench-train: $(SYNCED) ## Measure what a retrain costs, against backbones in every epoch
 	$(PYTHON_ENV) -m bench train

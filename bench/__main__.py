@@ -10,13 +10,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from rich.console import Console
 
-from bench import gate, head, ingest, train
+from bench import gate, head, ingest, overlays, train
 from bench.record import write_result
 
 BENCHES = {
     "gate": gate.measure,
     "head": head.measure,
     "ingest": ingest.measure,
+    "overlays": overlays.measure,
     "train": train.measure,
 }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["measure", "share_inside"]
 
-IMAGES_PER_CLASS = 150
+IMAGES_PER_CLASS = 300
 EPOCHS = 30
 SEED = 11
 RUN = "overlays"

@@ -38,43 +38,34 @@ def randomise(network: keras.Model, seed: int) -> None:
     - A share of each 3 x 3 convolution's outputs is an input as it is (delta kernels: Xiao et al., 2018), so that
       depths of all kinds reach the head.
 
-    A network with shortcuts of its own, which carry the input past its layers, gets He's normal distribution (He et
-    al., 2015): there none of this was measured to help.
+    A network with shortcuts of its own, which carry the input past its layers, needs no such outputs, and mixes by He's
+    normal distribution (He et al., 2015): of the three only smoothing was measured to help there.
 
     Args:
         network: any of Keras's, freshly built.
         seed: decides the weights, with the shapes of the layers.
     """
     generator = np.random.default_rng(seed)
-    if any(isinstance(layer, keras.layers.Add) for layer in network.layers):
-        for layer, kernel, depthwise in _kernels(network):
-            kernel.assign(_he(generator, layer, kernel.shape, depthwise))
-        return
+    shortcuts = any(isinstance(layer, keras.layers.Add) for layer in network.layers)
     draw_mixing: Draw = _first
-    for _, kernel, depthwise in _kernels(network):
+    for kernel, depthwise in _kernels(network):
         if depthwise:
             drawn = _patterns(generator, kernel.shape[2])[..., np.newaxis]
         else:
-            drawn, draw_mixing = draw_mixing(generator, kernel.shape), _convolution
+            drawn, draw_mixing = draw_mixing(generator, kernel.shape), _he if shortcuts else _convolution
         kernel.assign(np.round(drawn, DECIMALS))
 
 
-def _kernels(network: keras.Model) -> Iterator[tuple[keras.layers.Layer, Any, bool]]:
-    """Layers and their kernels in order, and whether each sees one channel at a time."""
+def _kernels(network: keras.Model) -> Iterator[tuple[Any, bool]]:
+    """Kernels in order, and whether each sees one channel at a time."""
     for layer in network.layers:
         for weight in layer.weights:
             if "kernel" in weight.name:
-                yield layer, weight, "depthwise" in weight.path or isinstance(layer, keras.layers.DepthwiseConv2D)
+                yield weight, "depthwise" in weight.path or isinstance(layer, keras.layers.DepthwiseConv2D)
 
 
-def _he(
-    generator: np.random.Generator, layer: keras.layers.Layer, shape: tuple[int, ...], depthwise: bool
-) -> np.ndarray:
-    # A depthwise kernel's outputs see one channel each, over all of which Keras counts its fan-in.
-    fan_in = math.prod(shape[:2]) * (1 if depthwise else shape[2])
-    # A separable convolution has no ReLU between its two kernels, so its depthwise one keeps variance with 1.
-    gain = 1.0 if isinstance(layer, keras.layers.SeparableConv2D) and depthwise else 2.0
-    return generator.normal(0.0, math.sqrt(gain / fan_in), shape)
+def _he(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return generator.normal(0.0, math.sqrt(2 / math.prod(shape[:3])), shape)
 
 
 def _first(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

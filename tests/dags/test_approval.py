@@ -92,7 +92,7 @@ def test_an_approved_decision_passes_when_the_task_is_tried_again(set_up, operat
 @pytest.fixture(scope="module")
 def cleared(tmp_path_factory):
     """Settings of a store with a run that the gate has cleared."""
-    from ml.steps import evaluate, extract, gate, ingest, list_missing, publish_snapshot, split, train
+    from ml.steps import evaluate, examine, extract, gate, ingest, list_missing, publish_snapshot, split, train
     from ml.storage import open_store
 
     folder = tmp_path_factory.mktemp("cleared")
@@ -118,6 +118,7 @@ def cleared(tmp_path_factory):
             extract.run(context, "run", part)
         train.run(context, "run", "narrow")
         evaluate.run(context, "run")
+        examine.run(context, "run")
         gate.run(context, "run")
     return document
 

@@ -16,6 +16,7 @@ from ml.context import Context
 from ml.steps import (
     describe,
     evaluate,
+    examine,
     extract,
     gate,
     ingest,
@@ -84,5 +85,6 @@ def test_pretrained_features_tell_real_images_apart(context, snapshot):
 
     assert evaluation["leaderboard"][0]["macro_f1"] > 0.75
     assert evaluation["leaderboard"][0]["weights"] == "imagenet"
+    examine.run(context, "real")
     assert gate.run(context, "real")["promoted"]
     assert promote.run(context, "real")["version"] == 1

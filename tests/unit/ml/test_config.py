@@ -100,7 +100,7 @@ def test_other_variables_are_left_alone(load):
 @pytest.mark.parametrize(
     ("document", "unknown", "known"),
     [
-        ({"modelname": "m"}, "modelname", "alerts, artifact_uri, augment, candidates, classes"),
+        ({"modelname": "m"}, "modelname", "alerts, artifact_uri, augment, candidates, card, classes"),
         ({"train": {"epoch": 3}}, "train.epoch", "batch_size, checkpoint_seconds, dropout, epochs"),
         ({"variants": {"slim": {"backbone": "vgg16", "width": 1}}}, "variants.slim.width", "alpha, backbone."),
         ({"weights": {"origin": "random"}}, "weights.origin", "download, mirror, seed, sha256, source"),
