@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ml import layout
-from ml.errors import DataError, NotFoundError
+from ml.errors import AlreadyExistsError, ConflictError, DataError, NotFoundError
 from ml.storage import dump_json, read_json
 
 if TYPE_CHECKING:
@@ -135,9 +135,21 @@ def find_approval(store: Store, run_id: str, decided: Decided) -> Approval | Non
 
 
 def ask_approval(store: Store, run_id: str, decided: Decided, now: datetime) -> Approval:
-    """Record that approval of a decision is asked for, in place of any earlier request."""
+    """Record that approval of a decision is asked for, in place of any request but one that was approved meanwhile."""
+    key = layout.run_key(run_id, layout.APPROVAL)
     approval = Approval(run_id, decided.document["variant"], decided.sha256, now.isoformat())
-    store.put(layout.run_key(run_id, layout.APPROVAL), dump_json(approval.to_dict()))
+    try:
+        try:
+            data, etag = store.get_with_etag(key)
+        except NotFoundError:
+            store.put_if_absent(key, dump_json(approval.to_dict()))
+            return approval
+        found = Approval.from_dict(json.loads(data))
+        if found.approved and found.decision_sha256 == decided.sha256:
+            return found
+        store.put_if_match(key, dump_json(approval.to_dict()), etag)
+    except (AlreadyExistsError, ConflictError):  # somebody asked or answered between reading and writing
+        return ask_approval(store, run_id, decided, now)
     return approval
 
 
@@ -148,7 +160,10 @@ def answer_approval(store: Store, run_id: str, answer: Answer) -> Approval:
     approval = Approval.from_dict(json.loads(data))
     if approval.answer is None:
         approval = replace(approval, answer=answer)
-        store.put_if_match(key, dump_json(approval.to_dict()), etag)
+        try:
+            store.put_if_match(key, dump_json(approval.to_dict()), etag)
+        except ConflictError:  # somebody else answers at the same moment
+            return answer_approval(store, run_id, answer)
     return approval
 
 

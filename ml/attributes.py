@@ -28,6 +28,7 @@ __all__ = [
     "describe_disputed",
     "differences",
     "encode_attributes",
+    "newest_rows",
     "no_attributes",
     "same_attributes",
     "settle_attributes",
@@ -117,7 +118,7 @@ def same_attributes(own: pd.DataFrame, other: pd.DataFrame, names: Sequence[str]
 def _rows_of(subjects: pd.Index, manifest: pd.DataFrame, ledger: pd.DataFrame) -> np.ndarray:
     """For each key or image id the row of the manifest that stands for its pixels, -1 where there is none."""
     if subjects.name == KEY:
-        objects = _newest(ledger)
+        objects = newest_rows(ledger)
         objects, column = objects[objects["reason"].isna()], "source_key"
     else:
         objects, column = ledger, "image_id"
@@ -132,7 +133,12 @@ def _places(values: pd.Series | pd.Index, among: pd.Series) -> np.ndarray:
     return np.asarray(pc.fill_null(found, -1))
 
 
-def _newest(ledger: pd.DataFrame) -> pd.DataFrame:
+def newest_rows(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Of each key the row of the object that came last: an overwritten one is not there any more.
+
+    Args:
+        ledger: with the columns source_key, etag and ingested_at.
+    """
     several = ledger["source_key"].duplicated(keep=False)
     last = ledger[several].sort_values(["ingested_at", "etag"]).drop_duplicates("source_key", keep="last")
     return pd.concat([ledger[~several], last])

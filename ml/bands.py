@@ -1,4 +1,4 @@
-"""Between which curves a curve of the test images would lie with other images of the same kind: 95 % at each point."""
+"""Between which curves the curve of all images of a kind may lie, given that of the test images: 95 % at each point."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
+from scipy.special import ndtr, stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,8 +81,15 @@ def interval(values: np.ndarray) -> list[float] | None:
 
 
 def mean_interval(values: np.ndarray, draws: Draws) -> list[float] | None:
-    """The interval of a mean over images, float or bool [N]; None where all images are of one group."""
+    """The interval of a mean over images, float or bool [N]; None where all images are of one group.
+
+    With few groups samples vary too little, so further quantiles are taken (the expanded percentile interval:
+    Hesterberg, 2015).
+    """
     if draws.distinct < 2:
         return None
     sums = draws.sums(np.stack([values, np.ones(len(values))], axis=1).astype(float))
-    return interval(sums[:, 0] / sums[:, 1])
+    freedom = draws.distinct - 1
+    beyond = float(ndtr(stdtrit(freedom, 0.025) * np.sqrt(1 + 1 / freedom)))
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], (beyond, 1 - beyond))
+    return [float(low), float(high)]

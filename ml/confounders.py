@@ -14,18 +14,18 @@ __all__ = ["STRONG", "find_confounders"]
 
 #: From here on a model can hardly help to learn it.
 STRONG = 0.3
-#: What goes with the label by nature.
-EXPECTED = ["folder", "group"]
+#: What goes with the label by nature; the subfolder does not.
+EXPECTED = ["folder"]
 
 
 def find_confounders(values: pd.DataFrame, labels: Sequence[int]) -> list[dict[str, Any]]:
     """How much each attribute of the training images says of their label, the strongest first.
 
     The measure is Cramér's V corrected for chance (Bergsma, 2013): 0 where the attribute says nothing, 1 where it says
-    all.
+    all. An attribute that is the same everywhere is left out.
 
     Args:
-        values: from :func:`ml.slices.slice_values`; folder and group are left out.
+        values: from :func:`ml.slices.slice_values`; the folder is left out, since its first part mostly is the label.
         labels: of the same images.
 
     Returns:
@@ -33,6 +33,8 @@ def find_confounders(values: pd.DataFrame, labels: Sequence[int]) -> list[dict[s
     """
     found = []
     for name in values.columns.difference(EXPECTED, sort=False):
+        if values[name].nunique() < 2:
+            continue
         table = pd.crosstab(values[name].to_numpy(dtype=object), np.asarray(labels))
         association = _association(table.to_numpy(dtype=float))
         found.append({"attribute": str(name), "association": association, "images": int(table.to_numpy().sum())})

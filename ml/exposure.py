@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ml import layout
 from ml.errors import NotFoundError, StoreError
 from ml.examples import choose_examples
-from ml.label_report import REVIEW
+from ml.promotions import load_promotions
 from ml.registry import Champion, Registry
 from ml.storage import read_json
 
@@ -140,8 +140,8 @@ def _seen(store: Store, prefix: str, image_ids: AbstractSet[str]) -> dict[str, s
 def _doubted(store: Store, prefix: str) -> set[str]:
     """The images that a run's page shows among the labels to look at again."""
     try:
-        return set(read_json(store, prefix + REVIEW)["shown"])
-    except NotFoundError:  # its labels have not been looked at
+        return set(read_json(store, prefix + layout.PAGE_IMAGES)["doubted"])
+    except NotFoundError:  # it has no page
         return set()
 
 
@@ -158,5 +158,5 @@ def _shown(store: Store, key: str) -> set[str]:
 
 def _promoted(store: Store, model_name: str) -> dict[tuple[str, str], int]:
     """Versions by run and variant, as the promotion records have them."""
-    records = (read_json(store, info.key) for info in store.list(f"{layout.PROMOTIONS}{model_name}/"))
+    records = load_promotions(store, model_name)
     return {(record["run_id"], record["variant"]): int(record["version"]) for record in records}

@@ -19,6 +19,7 @@ __all__ = [
     "LABELS_FILE",
     "LANDING",
     "LATEST_SNAPSHOT",
+    "PAGE_IMAGES",
     "MODEL_CARD",
     "PROMOTIONS",
     "PSEUDONYM_KEY",
@@ -70,6 +71,8 @@ PSEUDONYM_KEY = "pseudonyms/key"
 #: Name of the ensemble among a run's candidates.
 ENSEMBLE = "ensemble"
 ABLATION_ENDING = "-no-attention"
+#: In a run's folder: which images its page shows beside those of the candidates' own pictures.
+PAGE_IMAGES = "report.json"
 #: In a run's folder: the gate's decision, and what a person said to it.
 DECISION = "decision.json"
 APPROVAL = "approval.json"

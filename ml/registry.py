@@ -183,7 +183,7 @@ class Registry:
         """Move the champion alias to a published version, and say more of it in tags of Quartet's."""
         name = self._settings.model_name
         for tag, value in {"state": "published", **(tags or {})}.items():
-            self._client.set_model_version_tag(name, str(version), f"{TAG}{tag}", value)
+            self._client.set_model_version_tag(name, str(version), f"{TAG}{tag}", value[:MAX_TAG])
         self._client.update_model_version(name, str(version), description=reason)
         self._client.set_registered_model_alias(name, CHAMPION, str(version))
 

@@ -89,7 +89,7 @@ EXAMINATION_FIGURES = (
 #: Those that half a page would make illegible.
 WIDE_FIGURES = frozenset({"attention.png"})
 
-#: Where a figure would lie with other images of the same kind; None where that is not known.
+#: The 95 % interval of a figure; None where that is not known.
 Interval = tuple[float, float] | None
 
 

@@ -29,23 +29,24 @@ OVERLAYS = {"attention": "attention", "grad_cam": "evidence (Grad-CAM)", "random
 
 
 class SliceView(NamedTuple):
-    """Images of one slice, and the share that is right; None for a slice that is too small."""
+    """Images of one slice, of so many groups, and the share that is right."""
 
     value: str
     images: int
-    accuracy: float | None
+    groups: int
+    accuracy: float
     interval: Interval
     worst: bool
 
 
 @dataclass(frozen=True)
 class SlicedView:
-    """The slices of one attribute; further ``unlisted`` values, with so many images in all, are too small."""
+    """The slices of one attribute; ``small`` further values, with so many images in all, are too small."""
 
     name: str
     slices: tuple[SliceView, ...]
-    unlisted: int
-    unlisted_images: int
+    small: int
+    small_images: int
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,10 @@ class ExaminationView:
         if attention is None or attention.gain is None:
             return ""
         if attention.interval is None:
-            return "All images are of one group: whether the overlays are faithful cannot be said."
+            return "All images are of one group: what the overlays are worth cannot be said."
         low, high = attention.interval
         if low > 0:
-            return "The attention overlays are faithful: better than random ones, beyond chance."
+            return "The attention overlays mark what the answer rests on better than random ones, beyond chance."
         if high < 0:
             return "The attention overlays mislead: random ones are better, beyond chance."
         return "The attention overlays are not shown to be better than random ones: do not read much into them."
@@ -133,8 +134,8 @@ def slices_view(slices: Mapping[str, Any]) -> SlicesView:
         SlicedView(
             attribute["name"],
             tuple(SliceView(**row, worst=(attribute["name"], row["value"]) == place) for row in attribute["slices"]),
-            attribute["unlisted"]["values"],
-            attribute["unlisted"]["images"],
+            attribute["small"]["values"],
+            attribute["small"]["images"],
         )
         for attribute in slices["attributes"]
     )

@@ -17,25 +17,26 @@ __all__ = ["measure_slices", "slice_values"]
 
 #: Of a measure the lower, the middle and the upper third of the images.
 PARTS = 3
-#: Slices of one attribute that are named though they are too small to be measured; others are counted.
-NAMED_SMALL = 6
 
 
-def slice_values(images: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataFrame:
+def slice_values(images: pd.DataFrame, attributes: pd.DataFrame, aliases: Mapping[str, str]) -> pd.DataFrame:
     """What images can be told apart by.
 
     Args:
         images: rows of a manifest.
         attributes: further columns of labels.csv, indexed by image id; an image may lack them.
+        aliases: of labels, as folders have them.
 
     Returns:
-        In the order of the images, a column of texts for each attribute, null where it is not known: the source folder
-        and the group; thirds by brightness, sharpness and size; the format; and each further column.
+        In the order of the images, a column of texts for each attribute, null where it is not known: the source
+        folder; the same without a first part that is the label, as subfolder; thirds by brightness, sharpness and size;
+        the format; and each further column.
     """
+    folders = [_folder(key) for key in images["source_key"]]
     sizes = np.sqrt(images["width"].to_numpy(float) * images["height"].to_numpy(float))
     columns: dict[str, Any] = {
-        "folder": [_folder(key) for key in images["source_key"]],
-        "group": images["group"].to_numpy(),
+        "folder": folders,
+        "subfolder": [_below(*one, aliases) for one in zip(folders, images["label"], strict=True)],
         "brightness": _thirds(images["brightness"].to_numpy(float)),
         "sharpness": _thirds(images["sharpness"].to_numpy(float)),
         "size": _thirds(sizes, " px"),
@@ -50,70 +51,64 @@ def slice_values(images: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataFrame
 def measure_slices(values: pd.DataFrame, right: np.ndarray, groups: Sequence[str], min_images: int) -> dict[str, Any]:
     """The share of each slice's images that the model gets right.
 
-    An attribute of which all images have the same value tells nothing apart and is left out.
+    An attribute of which all images have the same value tells nothing apart and is left out. A slice that is too small
+    is counted and not named: its value may be that of one person.
 
     Args:
         values: from :func:`slice_values`.
         right: bool [N], whether the model's answer is the true class.
         groups: [N], the group of each image; drawn whole for the intervals.
-        min_images: with fewer a slice is too small to say anything of.
+        min_images: with fewer, or with images of one group only, a slice is too small to say anything of.
 
     Returns:
-        ``min_images``; ``attributes``, each with ``name``, ``slices`` (``value``, ``images``, ``accuracy`` and its
-        ``interval``, both None for one that is too small; the worst first) and ``unlisted`` (how many ``values`` with
-        how many ``images`` are too small and not named); ``worst``, the slice with the lowest accuracy and its
-        ``attribute``, None where every one is too small.
+        ``min_images``; ``attributes``, each with ``name``, ``slices`` (``value``, ``images``, ``groups``, ``accuracy``
+        and its ``interval``; the worst first) and ``small`` (how many ``values`` with how many ``images`` are too
+        small); ``worst``, the slice with the lowest accuracy and its ``attribute``, None where every one is too small.
     """
     draws, attributes = Draws(groups), []
+    members = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
     for name in values:
         codes, labels = pd.factorize(values[name], sort=True)
         if len(labels) < 2:
             continue
-        attributes.append(_measure(str(name), codes, labels.tolist(), right, draws, min_images))
+        known = codes >= 0
+        images = np.bincount(codes[known], minlength=len(labels))
+        distinct = pd.Series(members[known]).groupby(codes[known]).nunique().to_numpy()
+        enough = (images >= min_images) & (distinct > 1)
+        rows = _measure(np.flatnonzero(enough), codes, right, draws)
+        for row in rows:
+            code = row.pop("code")
+            row |= {"value": labels[code], "images": int(images[code]), "groups": int(distinct[code])}
+        rows.sort(key=lambda row: (row["accuracy"], -row["images"]))
+        small = {"values": int((~enough).sum()), "images": int(images[~enough].sum())}
+        attributes.append({"name": str(name), "slices": rows, "small": small})
     return {"min_images": min_images, "attributes": attributes, "worst": _worst(attributes)}
 
 
-def _measure(
-    name: str, codes: np.ndarray, labels: Sequence[str], right: np.ndarray, draws: Draws, min_images: int
-) -> dict[str, Any]:
-    images = np.bincount(codes[codes >= 0], minlength=len(labels))
-    measured, small = (np.flatnonzero(found) for found in (images >= min_images, images < min_images))
+def _measure(measured: np.ndarray, codes: np.ndarray, right: np.ndarray, draws: Draws) -> list[dict[str, Any]]:
     inside = codes[:, None] == measured
     sums = draws.sums(np.hstack([inside, inside & right[:, None]]).astype(float))
     with np.errstate(invalid="ignore"):  # a sample may have no image of a slice
         shares = sums[:, len(measured) :] / sums[:, : len(measured)]
-    rows: list[dict[str, Any]] = [
-        {
-            "value": labels[int(code)],
-            "images": int(images[code]),
-            "accuracy": float(right[codes == code].mean()),
-            "interval": interval(shares[:, place]) if draws.distinct > 1 else None,
-        }
+    return [
+        {"code": int(code), "accuracy": float(right[codes == code].mean()), "interval": interval(shares[:, place])}
         for place, code in enumerate(measured)
     ]
-    rows.sort(key=lambda row: (row["accuracy"], -row["images"]))
-    largest = small[np.argsort(-images[small], kind="stable")]
-    rows += [
-        {"value": labels[code], "images": int(images[code]), "accuracy": None, "interval": None}
-        for code in largest[:NAMED_SMALL]
-    ]
-    others = largest[NAMED_SMALL:]
-    return {"name": name, "slices": rows, "unlisted": {"values": len(others), "images": int(images[others].sum())}}
 
 
 def _worst(attributes: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
-    rows = [
-        {"attribute": attribute["name"], **row}
-        for attribute in attributes
-        for row in attribute["slices"]
-        if row["accuracy"] is not None
-    ]
+    rows = [{"attribute": attribute["name"], **row} for attribute in attributes for row in attribute["slices"]]
     return min(rows, key=lambda row: (row["accuracy"], -row["images"]), default=None)
 
 
 def _folder(source_key: str) -> str:
     folder = source_key.removeprefix(layout.LANDING).rpartition("/")[0]
     return folder or "(no folder)"
+
+
+def _below(folder: str, label: str, aliases: Mapping[str, str]) -> str:
+    first, _, rest = folder.partition("/")
+    return rest or "(none)" if aliases.get(first, first) == label else folder
 
 
 def _thirds(measures: np.ndarray, unit: str = "") -> list[str]:
@@ -125,7 +120,10 @@ def _thirds(measures: np.ndarray, unit: str = "") -> list[str]:
         cuts = distinct[-2:-1]
     places = np.searchsorted(cuts, measures, side="left")
     ranges = (measures[places == place] for place in range(len(cuts) + 1))
-    names = [_range(float(part.min()), float(part.max()), unit) for part in ranges]
+    ends = [(float(part.min()), float(part.max())) for part in ranges]
+    names = [_range(*both, unit) for both in ends]
+    if len(set(names)) < len(names):  # too much alike for the digits that are shown
+        names = [f"{low!r} to {high!r}{unit}" for low, high in ends]
     return [names[place] for place in places]
 
 

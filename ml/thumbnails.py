@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 #: Longest side in pixels: sharp at the 96 that a page gives it on most screens, and a few kilobytes.
 SIDE = 144
+LONGEST_WEBP = 16383
 
 
 def thumbnail(data: bytes) -> bytes:
@@ -41,10 +42,14 @@ def thumbnail(data: bytes) -> bytes:
 def compact_picture(png: bytes, photograph: bool) -> bytes:
     """A PNG as WebP, for a page that carries its pictures: to the bit, or a photograph as it looks.
 
+    One that is longer than WebP can hold stays a PNG.
+
     Raises:
         OSError: the bytes cannot be decoded.
     """
     with Image.open(io.BytesIO(png)) as image:
+        if max(image.size) > LONGEST_WEBP:
+            return png
         buffer = io.BytesIO()
         image.convert("RGB").save(buffer, "WEBP", lossless=not photograph, quality=85 if photograph else 80)
         return buffer.getvalue()

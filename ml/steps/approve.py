@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ml import layout
 from ml.approval import answer_approval, ask_approval, find_approval, load_decision, require_cleared
 from ml.errors import DataError
+from ml.promotions import promotion_of
 from ml.steps import report
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
         waits = False
     if waits:
         approval = ask_approval(context.store, run_id, decided, now)
+        waits = not approval.approved
+    if waits:
         report.run(context, run_id, now)
         log.info("run %s: %s", run_id, approval)
     return {
@@ -63,11 +66,17 @@ def answer_unasked(context: Context, run_id: str, answered: Answer, now: datetim
     """Record the answer of somebody who was not waited for, or who answers after a rejection.
 
     Raises:
-        DataError: the gate rejected the run, or what is to be rejected was approved before.
+        DataError: the gate rejected the run, or what is to be rejected was approved or promoted before.
     """
     decided = load_decision(context.store, run_id)
     require_cleared(run_id, decided)
     approval = find_approval(context.store, run_id, decided)
+    promoted = promotion_of(context.store, context.settings.model_name, run_id, decided.document["variant"])
+    if promoted and not answered.approved:
+        raise DataError(
+            f"Run {run_id} cannot be rejected any more: it was promoted as version {promoted['version']}.",
+            "Promote another run in its place.",
+        )
     if approval is not None and approval.approved:
         if not answered.approved:
             raise DataError(

@@ -68,7 +68,7 @@ def _attributes(context: Context, plan: Mapping[str, Any], images: pd.DataFrame)
     """What images can be told apart by, in their order."""
     snapshot = Snapshot(context.store, plan["snapshot_id"])
     rows = snapshot.manifest.set_index("image_id", drop=False).loc[images["image_id"]]
-    return slice_values(rows, snapshot.attributes)
+    return slice_values(rows, snapshot.attributes, context.settings.landing.aliases)
 
 
 def _measure_all(

@@ -15,13 +15,16 @@ import pandas as pd
 from ml import layout
 from ml.approval import find_approval, load_decision, require_cleared
 from ml.candidates import load_candidate
-from ml.errors import AlreadyExistsError, DataError
+from ml.errors import DataError
 from ml.model_card import describe_model, render_model_card
 from ml.plan import load_samples
+from ml.promotions import newest_promotion, promotion_of, record_promotion
 from ml.registry import Registry
 from ml.storage import dump_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ml.approval import Approval, Decided
     from ml.candidates import Contender
     from ml.context import Context
@@ -42,7 +45,8 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     """Publish the run's winner.
 
     Every file is written before ``SHA256SUMS``, that before the registry's alias moves: killed anywhere in between,
-    a second run ends the same, with the same version number.
+    a second run ends the same, with the same version number. What was promoted before is not written again, and takes
+    nothing back from a version that was promoted since.
 
     Returns:
         ``run_id``, ``variant``, ``version`` and ``uri``.
@@ -53,33 +57,47 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     """
     decided = load_decision(context.store, run_id)
     approval = _approval(context, run_id, decided)
-    decision = decided.document
-    candidate = load_candidate(context.store, run_id, decision["variant"])
-    now = datetime.now(UTC)
+    store, name, decision = context.store, context.settings.model_name, decided.document
+    candidate = load_candidate(store, run_id, decision["variant"])
     registry = Registry(context.settings)
+    version = registry.register(candidate, store.uri(layout.run_key(run_id, candidate.name, "")))
+    prefix = layout.model_prefix(name, version)
+    promotion = {"run_id": run_id, "variant": candidate.name, "version": version, "uri": store.uri(prefix)}
+    before, newest = promotion_of(store, name, run_id, candidate.name), newest_promotion(store, name)
+    if before and newest and newest["version"] != version:
+        log.info("version %d was promoted before; version %d is newer and stays", version, newest["version"])
+        return promotion
+    now = datetime.fromisoformat(before["at"]) if before else datetime.now(UTC)
+    if not before or store.head(f"{prefix}SHA256SUMS") is None:
+        _publish(context, candidate, decision, approval, version, now)
+    approved = _approved(approval)
+    registry.promote(version, decision["reason"], approved)
+    record = promotion | {"snapshot_id": candidate.snapshot_id, "reason": decision["reason"], **approved}
+    record_promotion(store, name, record, now)
+    return promotion
+
+
+def _publish(
+    context: Context,
+    candidate: Contender,
+    decision: Mapping[str, Any],
+    approval: Approval | None,
+    version: int,
+    now: datetime,
+) -> None:
+    """Export the winner, and write it with what is to be known of it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
         difference = _export(context, candidate, path)
-        version = registry.register(candidate, context.store.uri(layout.run_key(run_id, candidate.name, "")))
-        prefix = layout.model_prefix(context.settings.model_name, version)
-        (path / "assets.extra" / layout.DECISION).write_bytes(dump_json(decision))
-        if approval is not None:
-            (path / "assets.extra" / layout.APPROVAL).write_bytes(dump_json(approval.to_dict()))
         card = render_model_card(describe_model(context, candidate, version, decision["reason"], now)).encode()
-        (path / "assets.extra" / layout.MODEL_CARD).write_bytes(card)
-        _publish(context.store, path, prefix)
-    registry.log_files(candidate.mlflow_run_id, {layout.MODEL_CARD: card})
-    approved = _approved(approval)
-    registry.promote(version, decision["reason"], approved)
-    promotion = {
-        "run_id": run_id,
-        "variant": candidate.name,
-        "version": version,
-        "uri": context.store.uri(prefix),
-    }
-    _record(context, promotion | {"snapshot_id": candidate.snapshot_id, "reason": decision["reason"], **approved}, now)
+        extras = {layout.DECISION: dump_json(decision), layout.MODEL_CARD: card}
+        if approval is not None:
+            extras[layout.APPROVAL] = dump_json(approval.to_dict())
+        for name, data in extras.items():
+            (path / "assets.extra" / name).write_bytes(data)
+        _upload(context.store, path, layout.model_prefix(context.settings.model_name, version))
+    Registry(context.settings).log_files(candidate.mlflow_run_id, {layout.MODEL_CARD: card})
     log.info("version %d is published from %s, largest difference %.1e", version, candidate.name, difference)
-    return promotion
 
 
 def _approval(context: Context, run_id: str, decided: Decided) -> Approval | None:
@@ -141,19 +159,10 @@ def _check_export(path: Path, images: list[bytes], samples: pd.DataFrame, candid
     return difference
 
 
-def _publish(store: Store, folder: Path, prefix: str) -> None:
+def _upload(store: Store, folder: Path, prefix: str) -> None:
     from ml.export import checksums
 
     sums = checksums(folder)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         store.upload(path, prefix + path.relative_to(folder).as_posix())
     store.put(f"{prefix}SHA256SUMS", sums.encode())
-
-
-def _record(context: Context, promotion: dict[str, Any], now: datetime) -> None:
-    """Append to the promotion record; a repeated promotion of a version is the same promotion."""
-    key = f"promotions/{context.settings.model_name}/{promotion['version']:08d}.json"
-    try:
-        context.store.put_if_absent(key, dump_json(promotion | {"at": now.isoformat()}))
-    except AlreadyExistsError:
-        log.info("%s was recorded before", key)

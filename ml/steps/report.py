@@ -29,7 +29,7 @@ from ml.report import (
 )
 from ml.run_views import confounder_views, examination_view, slices_view
 from ml.snapshots import Snapshot
-from ml.storage import read_json
+from ml.storage import dump_json, read_json
 from ml.thumbnails import compact_picture
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def run(context: Context, run_id: str, now: datetime, version: int | None = None
         labels=load_labels_view(store, run_id),
         settings_json=context.settings.model_dump_json(indent=2),
     )
+    doubted = [issue.image_id for issue in page.labels.issues] if page.labels else []
+    store.put(layout.run_key(run_id, layout.PAGE_IMAGES), dump_json({"doubted": doubted}))
     key = layout.run_key(run_id, "report.html")
     store.put(key, render_run_report(page).encode())
     log.info("run %s: %s", run_id, store.uri(key))
@@ -101,7 +103,7 @@ def _summary(plan: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     winner = next(row for row in evaluation["leaderboard"] if row["variant"] == evaluation["chosen"])
     counts, metrics = plan["images"], winner["metrics"]
     ends = metrics["intervals"]["accuracy"]
-    between = f" (with other images of the same kind between {ends[0]:.1%} and {ends[1]:.1%})" if ends else ""
+    between = f" (on all images of this kind it may be {ends[0]:.1%} to {ends[1]:.1%})" if ends else ""
     count = len(plan["variants"])
     trained = f"{count} classifier{' was' if count == 1 else 's were'} trained on {counts['train']:,} images"
     champion = evaluation["champion"]

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from ml import layout
+from ml.attributes import newest_rows
 from ml.candidates import load_candidate
 from ml.features import FeatureReader
 from ml.label_issues import LabelReview, review_labels
@@ -73,16 +74,17 @@ def _rows(snapshot: Snapshot, issues: Sequence[LabelIssue]) -> Iterator[tuple[st
     """A row for each key: a picture that lies under several is corrected under all of them or refused."""
     keys = _keys(snapshot, [issue.image_id for issue in issues])
     for issue in issues:
+        # None where all its keys hold other pictures by now.
         chances = (f"{value:.4f}" for value in (issue.label_probability, issue.suggested_probability))
         rest = (issue.label, issue.suggested, *chances, issue.image_id, issue.split)
-        yield from ((key, *rest) for key in keys[issue.image_id])
+        yield from ((key, *rest) for key in keys.get(issue.image_id, ("",)))
 
 
 def _keys(snapshot: Snapshot, image_ids: Sequence[str]) -> dict[str, list[str]]:
     """By image id: below the landing zone, sorted; the ledger has them as they can be printed."""
     manifest = snapshot.manifest[["image_id", "pixel_id"]]
     pixels = manifest[manifest["image_id"].isin(image_ids)]
-    ledger = snapshot.ledger_columns(["source_key", "reason", "pixel_id"])
+    ledger = newest_rows(snapshot.ledger_columns(["source_key", "etag", "ingested_at", "reason", "pixel_id"]))
     held = ledger[ledger["reason"].isna() & ledger["pixel_id"].isin(pixels["pixel_id"])].merge(pixels, on="pixel_id")
     names = held["source_key"].str.removeprefix(layout.LANDING)
     return {str(image_id): sorted(set(some)) for image_id, some in names.groupby(held["image_id"])}

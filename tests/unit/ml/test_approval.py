@@ -101,3 +101,34 @@ def test_nobody_answers_what_was_not_asked(store):
 def test_what_the_gate_rejected_is_refused(decide):
     with pytest.raises(DataError, match=r"Run run was not cleared: Too weak\."):
         require_cleared("run", decide(promoted=False, reason="Too weak."))
+
+
+def test_asking_again_does_not_take_back_an_approval(store, decided):
+    ask_approval(store, "run", decided, ASKED)
+    answer_approval(store, "run", YES)
+
+    found = ask_approval(store, "run", decided, ASKED)
+
+    assert found.answer == YES
+    assert find_approval(store, "run", decided).approved
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["first", "again"])
+def test_answer_between_reading_and_writing_of_a_request_is_kept(store, decided, asked):
+    """The other side asks and answers at the very moment at which this one has read what there is."""
+    if asked:
+        ask_approval(store, "run", decided, ASKED)
+    read, calls = store.get_with_etag, []
+
+    def get_with_etag(key):
+        calls.append(key)
+        try:
+            return read(key)
+        finally:
+            if len(calls) == 1:
+                ask_approval(store, "run", decided, ASKED)
+                answer_approval(store, "run", YES)
+
+    store.get_with_etag = get_with_etag
+
+    assert ask_approval(store, "run", decided, ASKED).answer == YES

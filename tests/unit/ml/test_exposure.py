@@ -157,7 +157,7 @@ def test_overlays_and_the_page_that_show_it_go_from_the_store_and_the_tracking_s
 
 
 def test_page_that_shows_it_among_doubtful_labels_goes_and_the_overlays_stay(store, trained, forget_image):
-    store.put("runs/first-run/label_issues.json", dump_json({"shown": [trained[0]]}))
+    store.put("runs/first-run/report.json", dump_json({"doubted": [trained[0]]}))
 
     forget_image(trained[0])
 

@@ -10,16 +10,15 @@ from ml.run_views import confounder_views, examination_view, slices_view
 
 SLICES = {
     "min_images": 30,
-    "worst": {"attribute": "site", "value": "<north>", "images": 40, "accuracy": 0.71, "interval": [0.6, 0.8]},
+    "worst": {"attribute": "site", "value": "<north>", "images": 40, "groups": 30, "accuracy": 0.71, "interval": None},
     "attributes": [
         {
             "name": "site",
             "slices": [
-                {"value": "<north>", "images": 40, "accuracy": 0.71, "interval": [0.6, 0.8]},
-                {"value": "south", "images": 400, "accuracy": 0.9, "interval": None},
-                {"value": "west", "images": 12, "accuracy": None, "interval": None},
+                {"value": "<north>", "images": 40, "groups": 30, "accuracy": 0.71, "interval": [0.6, 0.8]},
+                {"value": "south", "images": 400, "groups": 300, "accuracy": 0.9, "interval": [0.8, 0.95]},
             ],
-            "unlisted": {"values": 5, "images": 33},
+            "small": {"values": 5, "images": 33},
         }
     ],
 }
@@ -73,13 +72,13 @@ def page(**parts):
     return " ".join(render_run_report(replace(empty, **parts)).split())
 
 
-def test_slices_show_the_worst_the_small_and_how_many_are_not_listed():
+def test_slices_show_the_worst_and_how_many_are_too_small():
     html = page(candidates=(CandidateView("vgg16", slices=slices_view(SLICES)),))
 
     assert "worst is site &lt;north&gt;" in html
     assert html.count('<span class="tag warn">worst</span>') == 1
-    assert '<th scope="row">west</th><td class="n">12</td><td class="n muted">too small</td>' in html
-    assert "5 further values" in html
+    assert '5 slices</th><td class="n muted">33</td><td></td><td class="n muted">too small</td>' in html
+    assert '<td class="n">40</td><td class="n">30</td>' in html
     assert "0.600 to 0.800" in html
 
 
@@ -107,10 +106,10 @@ def test_change_that_moves_the_answers_is_named():
 @pytest.mark.parametrize(
     ("interval", "verdict"),
     [
-        ((0.02, 0.2), "are faithful: better than random ones, beyond chance"),
+        ((0.02, 0.2), "mark what the answer rests on better than random ones, beyond chance"),
         ((-0.02, 0.2), "are not shown to be better than random ones"),
         ((-0.2, -0.02), "mislead: random ones are better"),
-        (None, "whether the overlays are faithful cannot be said"),
+        (None, "what the overlays are worth cannot be said"),
     ],
     ids=["faithful", "unknown", "misleading", "one group"],
 )

@@ -139,6 +139,14 @@ def test_somebody_may_answer_unasked_and_after_a_rejection(context):
     assert approve.answer_unasked(context, "first", ALICE, NOW).approved
 
 
+def test_what_was_promoted_without_asking_is_not_rejected_any_more(context):
+    promote.run(without_approval(context), "first")
+
+    with pytest.raises(DataError, match="cannot be rejected any more: it was promoted as version 1"):
+        approve.answer_unasked(context, "first", Answer(False, ALICE.at, "Bob", "8"), NOW)
+    assert context.store.head("runs/first/approval.json") is None
+
+
 def test_what_was_approved_is_not_rejected_any_more(context):
     approve.answer_unasked(context, "first", ALICE, NOW)
 

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from ml.errors import DataError
 from ml.plan import load_samples
 from ml.registry import Registry
 from ml.steps import promote
+from ml.storage import dump_json
 
 pytestmark = pytest.mark.slow
 
@@ -56,6 +58,42 @@ def test_promoting_again_is_the_same_promotion(first_run):
     assert first_run.context.store.get("promotions/tiny/00000001.json") == record
 
 
+def test_what_was_promoted_is_not_written_again(first_run):
+    before = published(first_run)
+
+    promote.run(first_run.context, "first")
+
+    assert published(first_run) == before
+
+
+def test_earlier_promotion_takes_nothing_back_from_a_later_one(first_run):
+    store, later = first_run.context.store, "promotions/tiny/00000002.json"
+    store.put(
+        later, dump_json({"run_id": "other", "variant": "wide", "version": 2, "at": datetime.now(UTC).isoformat()})
+    )
+    registry = Registry(first_run.context.settings)
+    registry._client.delete_registered_model_alias("tiny", "champion")
+
+    again = promote.run(first_run.context, "first")
+
+    assert again == first_run.promotion
+    assert registry.champion() is None
+    store.delete(later)
+    promote.run(first_run.context, "first")
+    assert registry.champion().version == 1
+
+
+def test_model_card_and_decision_travel_with_the_version(first_run):
+    store = first_run.context.store
+    card = store.get("models/tiny/1/assets.extra/model_card.md").decode()
+    record = json.loads(store.get("promotions/tiny/00000001.json"))
+
+    assert card.startswith("# Model card: tiny, version 1\n")
+    assert "random, untrained weights (seed 1)" in card
+    assert f"promoted {datetime.fromisoformat(record['at']):%Y-%m-%d %H:%M} UTC" in card
+    assert json.loads(store.get("models/tiny/1/assets.extra/decision.json")) == first_run.decision
+
+
 def test_tie_with_the_champion_is_not_promoted(second_run):
     assert second_run.promotion is None
     assert "better than the champion" in second_run.decision["reason"]
@@ -92,11 +130,15 @@ def test_ensemble_is_champion_under_its_name(voting_run, ensemble_promotion):
 def test_model_that_disagrees_with_its_evaluation_is_not_published(first_run, monkeypatch):
     """A tolerance that nothing meets stands for a model that was exported wrongly."""
     monkeypatch.setattr("ml.steps.promote.TOLERANCE", {"float32": -1.0})
+    store, key = first_run.context.store, "models/tiny/1/SHA256SUMS"
+    sums = store.get(key)
+    store.delete(key)
     before = published(first_run)
 
     with pytest.raises(DataError, match=r"differs from its evaluation by 0\.\d+ in probability.*precision: float32"):
         promote.run(first_run.context, "first")
     assert published(first_run) == before
+    store.put(key, sums)
 
 
 def test_killed_before_the_sums_it_ends_the_same_when_run_again(first_run):

@@ -115,6 +115,7 @@ def test_missing_picture_is_left_out_of_the_page(first_run, caplog):
     report.run(first_run.context, "first", datetime.now(UTC), 1)
 
     store.put("runs/first/wide/attention.png", picture)
+    report.run(first_run.context, "first", datetime.now(UTC), 1)
     assert "wide has no attention.png" in caplog.text
 
 
