@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.config import CandidateSettings, GateSettings, Settings, VariantSettings
+from ml.config import (
+    CandidateSettings,
+    EvaluationSettings,
+    GateSettings,
+    LandingSettings,
+    Settings,
+    VariantSettings,
+)
 from ml.context import Context
 from ml.storage import dump_json, open_store
 
@@ -115,9 +122,21 @@ def retrain(context: Context, run_id: str) -> Run:
 
 @pytest.fixture(scope="session")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Of images from two sites, every other one from each; what is a slice is as small as the test split."""
     settings = tiny_settings(tmp_path_factory.mktemp("steps"))
+    looked_at = {
+        "landing": LandingSettings(attributes=("site",)),
+        "evaluation": EvaluationSettings(min_slice_images=2),
+    }
+    settings = settings.model_copy(update=looked_at)
     context = Context(settings, open_store(settings.store))
     write_images(context.store)
+    sites = [
+        f"{label}/{index:02d}.png,{label},{('north', 'south')[index % 2]}"
+        for label, count in COUNTS.items()
+        for index in range(count)
+    ]
+    context.store.put("landing/labels.csv", "\n".join(["key,label,site", *sites]).encode())
     with warnings.catch_warnings():
         # Great Expectations' and MLflow's own modules warn when they are imported.
         warnings.simplefilter("ignore")

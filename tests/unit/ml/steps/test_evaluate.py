@@ -257,3 +257,31 @@ def test_champion_that_was_never_timed_has_no_latency(champion_today):
 
 def test_evaluation_is_kept_as_it_was_returned(first_run):
     assert json.loads(first_run.context.store.get("runs/first/evaluation.json")) == first_run.evaluation
+
+
+def test_test_images_are_sliced_by_what_labels_csv_says_of_them_too(first_run):
+    row = first_run.evaluation["leaderboard"][0]
+    (site,) = (one for one in row["metrics"]["slices"]["attributes"] if one["name"] == "site")
+    images = sum(one["images"] for one in site["slices"]) + site["small"]["images"]
+
+    assert {one["value"] for one in site["slices"]} <= {"north", "south"}
+    assert images == first_run.plan["images"]["test"]
+    assert "folder" in [one["name"] for one in row["metrics"]["slices"]["attributes"]]
+
+
+def test_champion_has_slices_of_the_same_images(second_run):
+    champion, winner = second_run.evaluation["champion"], second_run.evaluation["leaderboard"][0]
+    names = [
+        [(one["name"], one["small"]) for one in row["metrics"]["slices"]["attributes"]] for row in (champion, winner)
+    ]
+
+    assert names[0] == names[1]
+
+
+def test_what_goes_with_the_label_is_found_in_the_training_images(first_run):
+    """Stripes are brighter than noise; the site has nothing to do with either."""
+    found = {one["attribute"]: one for one in first_run.evaluation["confounders"]}
+
+    assert found["brightness"]["association"] > 0.5 > found["site"]["association"]
+    assert found["brightness"]["images"] == first_run.plan["images"]["train"]
+    assert "folder" not in found
