@@ -17,11 +17,11 @@ class EvaluationSettings(Section):
         200,
         ge=0,
         description="test images that are also looked at blurred, noisy, turned and so on; their feature maps are "
-        "cached like all others. 0 for none",
+        "cached like all others. At least one of each class; 0 for none",
     )
     min_unmoved: Fraction = Field(
         0.95, description="share of images whose class must stay the same under a change that means nothing"
     )
     faithfulness_images: int = Field(
-        16, ge=0, description="test images that show whether the attention overlays are faithful; 0 for none"
+        16, ge=0, description="test images on which overlays are held against random ones; at least one of each class, 0 for none"
     )
