@@ -23,5 +23,8 @@ class EvaluationSettings(Section):
         0.95, description="share of images whose class must stay the same under a change that means nothing"
     )
     faithfulness_images: int = Field(
-        16, ge=0, description="test images on which overlays are held against random ones; at least one of each class, 0 for none"
+        16,
+        ge=0,
+        description="test images on which overlays are held against random ones; at least one of each class, 0 for "
+        "none",
     )
