@@ -70,8 +70,8 @@ def measure() -> Measured:
     draw_power(figures, RISK, ROOT / "docs" / "images" / "gate-power.png")
     equal = {name: figures[f"real_{_key(name)}_0_points_margin_0_share"] for name in LIKENESS}
     return {
-        "question": f"Which share of challengers is promoted at a risk of {RISK:g}: {EQUAL_TRIALS} that are as good as the "
-        f"champion for each likeness of the two, and {POWER_TRIALS} that are better by some points of macro F1?",
+        "question": f"Which share of challengers is promoted at a risk of {RISK:g}: {EQUAL_TRIALS:,} that are as good "
+        f"as the champion for each likeness of the two, and {POWER_TRIALS} better by some points of macro F1?",
         "baseline": "the configured risk; a ratio is the share of equal challengers promoted, at a margin of 0, of it",
         "figures": figures,
         "ratios": {f"{_key(name)}_false_promotions_share_of_risk": share / RISK for name, share in equal.items()},
