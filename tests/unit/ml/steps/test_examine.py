@@ -94,13 +94,17 @@ def test_changed_image_s_map_is_another_one(first_run, winner, cached):
     assert np.abs(clean - darker).max() > 0.1 * np.abs(clean).max()
 
 
-def test_overlays_are_compared_with_random_ones(first_run):
+def test_overlays_are_compared_with_random_ones(first_run, winner):
+    """Each begins its deletion, and ends its insertion, with the images as they were evaluated."""
     overlays = first_run.examination["overlays"]["overlays"]
+    evaluated = predicted(first_run, winner).filter(regex="^p_").max(axis=1).mean()
 
     assert list(overlays) == ["attention", "grad_cam", "random"]
-    for one in overlays.values():
-        assert 0 <= one["deletion"] <= 1
-        assert one["score"] == pytest.approx(one["insertion"] - one["deletion"])
+    for deletion, insertion in (one["curves"] for one in overlays.values()):
+        assert deletion[0] == pytest.approx(evaluated, abs=0.01)
+        assert insertion[-1] == deletion[0]
+        assert deletion[-1] != deletion[0]
+    assert overlays["attention"]["curves"] != overlays["random"]["curves"]
 
 
 def test_what_the_settings_ask_none_of_is_left_out(first_run):
