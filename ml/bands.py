@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml.bootstrap import Draws
-from ml.metrics import BINS, confidence_bins
+from ml.metrics import BINS, confidence_bins, cumulative_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,13 +40,10 @@ def class_curve_bands(
     draws = Draws(groups, RESAMPLES)
     if draws.distinct < 2 or positive.all() or not positive.any():
         return None
-    order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.r_[np.diff(scores[order]) != 0, True])  # images of one score are one step
+    by_weight = cumulative_counts(positive, scores)
     recalls, precisions = [], []
     for weights in draws.weights():
-        true, false = (
-            np.cumsum(weights[:, order] * kind, axis=1)[:, last] for kind in (positive[order], ~positive[order])
-        )
+        true, false = by_weight(weights)
         both = (true[:, -1] > 0) & (false[:, -1] > 0)  # a sample may have one kind only
         for hits, alarms in zip(true[both], false[both], strict=True):
             recall, rate = (np.r_[0, counts / counts[-1]] for counts in (hits, alarms))

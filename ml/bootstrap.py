@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["RESAMPLES", "Draws", "interval", "mean_interval"]
+__all__ = ["RESAMPLES", "Draws", "contracted_share", "expanded_share", "interval", "mean_interval"]
 
 #: Samples that are drawn: the ends of an interval are then known to a twentieth of its width.
 RESAMPLES = 2000
@@ -80,16 +80,32 @@ def interval(values: np.ndarray) -> list[float] | None:
     return [float(low), float(high)]
 
 
+def expanded_share(share: float, freedom: int) -> float:
+    """How far out in the samples a tail begins that is to hold a share, given so many degrees of freedom.
+
+    Samples vary too little, by a variance divided by n and not by n - 1, and as if that were known (Hesterberg, 2015).
+    """
+    return float(ndtr(stdtrit(freedom, share) * _expansion(freedom)))
+
+
+def contracted_share(share: float, freedom: int) -> float:
+    """The share that a tail of the samples really stands for: the inverse of :func:`expanded_share`."""
+    return float(stdtr(freedom, ndtri(share) / _expansion(freedom)))
+
+
+def _expansion(freedom: int) -> float:
+    """What a sample's standard deviation lacks."""
+    return float(np.sqrt(1 + 1 / freedom))
+
+
 def mean_interval(values: np.ndarray, draws: Draws) -> list[float] | None:
     """The interval of a mean over images, float or bool [N]; None where all images are of one group.
 
-    With few groups samples vary too little, so further quantiles are taken (the expanded percentile interval:
-    Hesterberg, 2015).
+    It is expanded, as few groups need it: see :func:`expanded_share`.
     """
     if draws.distinct < 2:
         return None
     sums = draws.sums(np.stack([values, np.ones(len(values))], axis=1).astype(float))
-    freedom = draws.distinct - 1
-    beyond = float(ndtr(stdtrit(freedom, 0.025) * np.sqrt(1 + 1 / freedom)))
+    beyond = expanded_share(0.025, draws.distinct - 1)
     low, high = np.quantile(sums[:, 0] / sums[:, 1], (beyond, 1 - beyond))
     return [float(low), float(high)]

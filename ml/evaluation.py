@@ -26,6 +26,8 @@ from ml.temperature import fit_temperature, soften, store_temperature
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from matplotlib.figure import Figure
+
     from ml.candidates import Contender
     from ml.config import Settings
     from ml.context import Context
@@ -69,14 +71,13 @@ def measure(
     }
     size = contender.lead.restore_settings(context.settings).images.size
     latency = measure_latency(assemble(context, contender), size)
-    pictures = {
-        **_pictures(context, contender, held_out, {**output, "probabilities": served}, metrics["test"]),
-        "reliability.png": png_bytes(
-            reliability_diagram(
-                labels[test], raw[test], served[test], temperature, held_out["group"].to_numpy()[test].tolist()
-            )
-        ),
+    groups = held_out["group"].to_numpy()[test].tolist()
+    figures = {
+        **_test_figures(contender, labels[test], served[test], groups, metrics["test"]),
+        **_own_figures(context, contender, held_out, {**output, "probabilities": served}),
+        "reliability.png": reliability_diagram(labels[test], raw[test], served[test], temperature, groups),
     }
+    pictures = {name: png_bytes(figure) for name, figure in figures.items()}
     files = {
         **pictures,
         "predictions.parquet": predictions(held_out, served, contender.classes),
@@ -170,34 +171,31 @@ def rank(rows: Sequence[dict[str, Any]], promote_ablation: bool) -> list[dict[st
     return sorted(rows, key=place)
 
 
-def _pictures(
-    context: Context,
-    contender: Contender,
-    held_out: pd.DataFrame,
-    output: Mapping[str, np.ndarray],
-    test: Mapping[str, Any],
-) -> dict[str, bytes]:
-    """By file name; an ensemble has no epochs to draw, and an ablation looks everywhere alike."""
-    in_test = (held_out["split"] == "test").to_numpy()
-    figures = {
+def _test_figures(
+    contender: Contender, labels: np.ndarray, served: np.ndarray, groups: Sequence[str], test: Mapping[str, Any]
+) -> dict[str, Figure]:
+    """Of the test images and their metrics, by file name."""
+    return {
         "confusion.png": confusion_heatmap(
             np.array(test["confusion"]), contender.classes, test["intervals"]["confusion"]
         ),
         "report.png": classification_report_table(pd.DataFrame(test["report"])),
-        "class_curves.png": class_curves(
-            held_out["label"].to_numpy()[in_test],
-            output["probabilities"][in_test],
-            test["report"],
-            held_out["group"].to_numpy()[in_test].tolist(),
-        ),
+        "class_curves.png": class_curves(labels, served, test["report"], groups),
     }
+
+
+def _own_figures(
+    context: Context, contender: Contender, held_out: pd.DataFrame, output: Mapping[str, np.ndarray]
+) -> dict[str, Figure]:
+    """By file name; an ensemble has no epochs to draw, and an ablation looks everywhere alike."""
+    figures = {}
     if len(contender.members) == 1:
         stored = context.store.get(layout.run_key(contender.run_id, contender.name, "history.parquet"))
         history = pd.read_parquet(io.BytesIO(stored))
         figures["curves.png"] = learning_curves(history, contender.name, contender.lead.best_epoch)
     if contender.ablation_of is None:
         figures["attention.png"] = attention_overlays(overlay_examples(context, contender, held_out, output))
-    return {name: png_bytes(figure) for name, figure in figures.items()}
+    return figures
 
 
 def _track(

@@ -13,7 +13,7 @@ from ml.changes import CHANGES
 from ml.faithfulness import compare_overlays, deletion_and_insertion, random_overlays
 from ml.latency import time_calls
 from ml.machine import describe_machine
-from ml.prediction import assemble, evidence_maps, predict
+from ml.prediction import assemble, evidence_maps, export, predict
 from ml.robustness import measure_changes
 from ml.sources import changed_sources, image_sources, read_image
 from ml.temperature import load_temperature, soften
@@ -99,12 +99,9 @@ def examine_export(context: Context, contender: Contender, uri: str) -> dict[str
     """
     import tensorflow as tf
 
-    from ml.export import export_model
-
-    size = contender.lead.restore_settings(context.settings).images.size
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        export_model(assemble(context, contender), size, contender.classes, path)
+        export(context, contender, path)
         weight = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         loaded = tf.saved_model.load(str(path))
         serve, image = loaded.signatures["serving_default"], tf.constant([context.store.get(uri)])

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from ml.bootstrap import RESAMPLES, Draws, interval
+from ml.bootstrap import RESAMPLES, Draws, contracted_share, expanded_share, interval
 from ml.metrics import calibration_bins, calibration_error, ranking
 
 if TYPE_CHECKING:
@@ -58,24 +57,19 @@ class Comparison:
         if not len(self.differences):
             return float("nan")
         share = (self.differences <= -margin).mean()
-        return float(stdtr(self._freedom, ndtri(share) / self._expansion))
+        return contracted_share(float(share), self._freedom)
 
     def margin_above(self, risk: float) -> float:
         """The margin that is too small, and above which the challenger is worse with a probability of ``risk`` at most.
 
         There must be differences.
         """
-        share = ndtr(stdtrit(self._freedom, risk) * self._expansion)
+        share = expanded_share(risk, self._freedom)
         return float(-np.sort(self.differences)[int(share * len(self.differences))])
 
     @property
     def _freedom(self) -> int:
         return max(self.differing - 1, 1)
-
-    @property
-    def _expansion(self) -> float:
-        """What a sample's variance lacks: it divides by n, not by n - 1."""
-        return float(np.sqrt(1 + 1 / self._freedom))
 
 
 def metric_intervals(

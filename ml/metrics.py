@@ -17,6 +17,7 @@ __all__ = [
     "calibration_error",
     "classification_metrics",
     "confidence_bins",
+    "cumulative_counts",
     "ranking",
 ]
 
@@ -57,6 +58,30 @@ def classification_metrics(labels: np.ndarray, probabilities: np.ndarray, classe
     }
 
 
+def cumulative_counts(
+    positive: np.ndarray, scores: np.ndarray
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """How many images of either kind have a score or a higher one, from the highest score down.
+
+    Args:
+        positive: bool [N].
+        scores: float [N]; images of one score are one step.
+
+    Returns:
+        A function from weights of the images, float [B, N], to the weights of the positive ones and of the others up to
+        each step, float64 [B, steps] each.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.r_[np.diff(scores[order]) != 0, True])
+    hits = positive[order]
+
+    def by_weight(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        weights = weights[:, order]
+        return np.cumsum(weights * hits, axis=1)[:, ends], np.cumsum(weights * ~hits, axis=1)[:, ends]
+
+    return by_weight
+
+
 def ranking(positive: np.ndarray, scores: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """How well scores put some images before the others.
 
@@ -68,13 +93,10 @@ def ranking(positive: np.ndarray, scores: np.ndarray) -> Callable[[np.ndarray], 
         A function from weights of the images, float [B, N], to ROC AUC and average precision, float64 [B, 2], as
         scikit-learn gives them with these weights; NaN where only one kind of image weighs anything.
     """
-    order = np.argsort(-scores, kind="stable")
-    # Images of one score are one step.
-    ends = np.flatnonzero(np.r_[np.diff(scores[order]) != 0, True])
+    counts_by_weight = cumulative_counts(positive, scores)
 
     def by_weight(weights: np.ndarray) -> np.ndarray:
-        weights, hits = weights[:, order], positive[order]
-        true, false = (np.cumsum(weights * kind, axis=1)[:, ends] for kind in (hits, ~hits))
+        true, false = counts_by_weight(weights)
         steps_up, steps_right = (np.diff(counts, axis=1, prepend=0) for counts in (true, false))
         with np.errstate(divide="ignore", invalid="ignore"):
             area = (steps_right * (true - steps_up / 2)).sum(axis=1) / (true[:, -1] * false[:, -1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from ml.plan import load_plan
 from ml.report import WRITING, split_counts
 from ml.snapshots import Snapshot
 from ml.storage import read_json
-from ml.templating import make_environment
+from ml.templating import make_environment, plain_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,16 +131,11 @@ def render_model_card(card: ModelCard) -> str:
 
 @cache
 def _environment() -> Environment:
-    return make_environment({**WRITING, "between": _between, "plain": _plain, "stated": _stated}, escape=False)
+    return make_environment({**WRITING, "between": _between, "plain": plain_markdown, "stated": _stated}, escape=False)
 
 
 def _between(interval: Sequence[float] | None) -> str:
     return f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
-
-
-def _plain(text: str) -> str:
-    """A text in which no character means anything to Markdown."""
-    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(str(text).split()))
 
 
 def _stated(text: str | None, setting: str) -> str:

@@ -14,6 +14,7 @@ from ml.training import predict_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import numpy as np
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ml.context import Context
     from ml.sources import ImageSource
 
-__all__ = ["assemble", "evidence_maps", "predict"]
+__all__ = ["assemble", "evidence_maps", "export", "predict"]
 
 
 def predict(context: Context, contender: Contender, images: Sequence[ImageSource]) -> dict[str, np.ndarray]:
@@ -80,6 +81,14 @@ def assemble(context: Context, contender: Contender) -> Callable[..., Any]:
         grids = [member.candidate.feature_shape[:2] for member in contender.members]
         model = assemble_ensemble(models, [member.weight for member in contender.members], grids)
     return assemble_scaled(model, load_temperature(context.store, contender))
+
+
+def export(context: Context, contender: Contender, folder: Path) -> None:
+    """Write the whole model as :func:`ml.export.export_model` does."""
+    from ml.export import export_model
+
+    size = contender.lead.restore_settings(context.settings).images.size
+    export_model(assemble(context, contender), size, contender.classes, folder)
 
 
 def _ask(context: Context, candidate: Candidate, images: Sequence[ImageSource]) -> dict[str, np.ndarray]:

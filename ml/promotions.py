@@ -11,6 +11,8 @@ from ml.errors import AlreadyExistsError
 from ml.storage import dump_json, read_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ml.storage import Store
 
 __all__ = ["load_promotions", "newest_promotion", "promotion_of", "record_promotion"]
@@ -23,15 +25,13 @@ def load_promotions(store: Store, model_name: str) -> list[dict[str, Any]]:
     return [dict(read_json(store, info.key)) for info in store.list(f"{layout.PROMOTIONS}{model_name}/")]
 
 
-def promotion_of(store: Store, model_name: str, run_id: str, variant: str) -> dict[str, Any] | None:
+def promotion_of(records: Sequence[dict[str, Any]], run_id: str, variant: str) -> dict[str, Any] | None:
     """The record of a run's winner; None where it was not promoted."""
-    records = load_promotions(store, model_name)
     return next((record for record in records if (record["run_id"], record["variant"]) == (run_id, variant)), None)
 
 
-def newest_promotion(store: Store, model_name: str) -> dict[str, Any] | None:
+def newest_promotion(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The record of what became champion last."""
-    records = load_promotions(store, model_name)
     return max(records, key=lambda record: datetime.fromisoformat(record["at"]), default=None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -9,7 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["make_environment"]
+__all__ = ["make_environment", "plain_markdown"]
+
+MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#|!~])")
 
 
 def make_environment(filters: Mapping[str, Callable[..., str]], *, escape: bool = True) -> Environment:
@@ -28,3 +31,8 @@ def make_environment(filters: Mapping[str, Callable[..., str]], *, escape: bool 
     )
     environment.filters |= filters
     return environment
+
+
+def plain_markdown(text: str) -> str:
+    """People's text on one line, in which no character means anything to Markdown."""
+    return MARKDOWN.sub(r"\\\1", " ".join(text.split()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,6 @@ __all__ = ["LONGEST_WAIT", "PromotionApproval"]
 
 #: Of `gate.approval.timeout_hours`, whose module costs too much when a DAG file is read.
 LONGEST_WAIT = timedelta(hours=168)
-MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#|!~])")
 
 
 class PromotionApproval(ApprovalOperator):
@@ -98,16 +96,14 @@ class PromotionApproval(ApprovalOperator):
 
 def _describe(request: Mapping[str, Any]) -> str:
     """The decision as Markdown; names of classes and variants are people's text."""
+    from ml.templating import plain_markdown as plain
+
     rules = [
-        f"- {_plain(rule['name'])}: **{_plain(rule['measured'])}**, required {_plain(rule['required'])}"
+        f"- {plain(rule['name'])}: **{plain(rule['measured'])}**, required {plain(rule['required'])}"
         for rule in request["rules"]
     ]
-    heading = f"The gate has cleared **{_plain(request['variant'])}**."
-    page = f"The run's page: {_plain(request['page'])}"
+    heading = f"The gate has cleared **{plain(request['variant'])}**."
+    page = f"The run's page: {plain(request['page'])}"
     # Airflow keeps the text of a task instance when it is cleared.
     caution = "If `gate` has run again since, the numbers above are the earlier ones and the page has those of today."
     return "\n".join([heading, "", *rules, "", page, "", caution])
-
-
-def _plain(text: str) -> str:
-    return MARKDOWN.sub(r"\\\1", " ".join(text.split()))

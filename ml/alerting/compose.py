@@ -161,7 +161,7 @@ def rejection_alert(decision: Mapping[str, Any], page: str, run: RunReference, b
         f"{run.dag_id}: {decision['variant']} is not promoted",
         decision["reason"],
         at,
-        (*(Fact(rule["name"], _missed(rule)) for rule in missed), *run.facts),
+        (*(Fact(rule["name"], _numbers(rule)) for rule in missed), *run.facts),
         (Link("page", page), Link("task log", run.url(base_url))),
         f"{remedy} is changed under `gate`." if missed else "Set a rule under `gate`, and retrain.",
     )
@@ -185,7 +185,7 @@ def approval_alert(
         f"The gate has cleared it. Without an answer by {until:%Y-%m-%d at %H:%M %Z} it is rejected.",
         at,
         (
-            *(Fact(rule["name"], f"{rule['measured']}, required {rule['required']}") for rule in request["rules"]),
+            *(Fact(rule["name"], _numbers(rule)) for rule in request["rules"]),
             *run.facts,
         ),
         (Link("answer", run.answer_url(base_url)), Link("page", request["page"])),
@@ -241,7 +241,7 @@ def trial_alert(base_url: str | None, at: datetime) -> Alert:
     )
 
 
-def _missed(rule: Mapping[str, Any]) -> str:
+def _numbers(rule: Mapping[str, Any]) -> str:
     missing = f" ({rule['missing']})" if rule["missing"] else ""
     return f"{rule['measured']}, required {rule['required']}{missing}"
 

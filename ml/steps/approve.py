@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ml import layout
 from ml.approval import answer_approval, ask_approval, find_approval, load_decision, require_cleared
 from ml.errors import DataError
-from ml.promotions import promotion_of
+from ml.promotions import load_promotions, promotion_of
 from ml.steps import report
 
 if TYPE_CHECKING:
@@ -35,12 +35,8 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
     decided = load_decision(context.store, run_id)
     document = decided.document
     waits = document["promoted"] and context.settings.gate.approval is not None
-    approval = find_approval(context.store, run_id, decided) if waits else None
-    if approval is not None and approval.approved:
-        waits = False
-    if waits:
-        approval = ask_approval(context.store, run_id, decided, now)
-        waits = not approval.approved
+    approval = ask_approval(context.store, run_id, decided, now) if waits else None
+    waits = approval is not None and not approval.approved
     if waits:
         report.run(context, run_id, now)
         log.info("run %s: %s", run_id, approval)
@@ -71,7 +67,8 @@ def answer_unasked(context: Context, run_id: str, answered: Answer, now: datetim
     decided = load_decision(context.store, run_id)
     require_cleared(run_id, decided)
     approval = find_approval(context.store, run_id, decided)
-    promoted = promotion_of(context.store, context.settings.model_name, run_id, decided.document["variant"])
+    records = load_promotions(context.store, context.settings.model_name)
+    promoted = promotion_of(records, run_id, decided.document["variant"])
     if promoted and not answered.approved:
         raise DataError(
             f"Run {run_id} cannot be rejected any more: it was promoted as version {promoted['version']}.",

@@ -23,7 +23,7 @@ from ml.storage import dump_json, read_json
 from ml.temperature import load_temperature, soften
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     import pandas as pd
@@ -49,14 +49,15 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     registry = Registry(context.settings)
     held_out = samples[samples["split"] != "train"].reset_index(drop=True)
     training, test = (samples[samples["split"] == split] for split in ("train", "test"))
-    slices = _attributes(context, plan, test)
+    attributes = _attributes(context, plan)
+    slices = attributes(test)
     rows = _measure_all(context, registry, plan, held_out, slices)
     evaluation = {
         "run_id": run_id,
         "leaderboard": rows,
         "chosen": rows[0]["variant"],
         "champion": _evaluate_champion(context, registry, plan, test, slices),
-        "confounders": find_confounders(_attributes(context, plan, training), training["label"].tolist()),
+        "confounders": find_confounders(attributes(training), training["label"].tolist()),
     }
     context.store.put(layout.run_key(run_id, "evaluation.json"), dump_json(evaluation))
     best = rows[0]
@@ -64,11 +65,12 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     return evaluation
 
 
-def _attributes(context: Context, plan: Mapping[str, Any], images: pd.DataFrame) -> pd.DataFrame:
-    """What images can be told apart by, in their order."""
+def _attributes(context: Context, plan: Mapping[str, Any]) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Says what images of the run's snapshot can be told apart by, in their order."""
     snapshot = Snapshot(context.store, plan["snapshot_id"])
-    rows = snapshot.manifest.set_index("image_id", drop=False).loc[images["image_id"]]
-    return slice_values(rows, snapshot.attributes, context.settings.landing.aliases)
+    manifest = snapshot.manifest.set_index("image_id", drop=False)
+    aliases = context.settings.landing.aliases
+    return lambda images: slice_values(manifest.loc[images["image_id"]], snapshot.attributes, aliases)
 
 
 def _measure_all(

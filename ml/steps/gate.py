@@ -22,6 +22,7 @@ from ml.storage import dump_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ml.candidates import Contender
     from ml.context import Context
     from ml.storage import Store
 
@@ -43,7 +44,8 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     inputs = _Inputs(context.store)
     evaluation = json.loads(inputs.read(layout.run_key(run_id, "evaluation.json")))
     winner = next(row for row in evaluation["leaderboard"] if row["variant"] == evaluation["chosen"])
-    evidence = _gather(context.store, inputs, run_id, winner, evaluation["champion"])
+    contender = load_candidate(context.store, run_id, winner["variant"])
+    evidence = _gather(context.store, inputs, contender, winner, evaluation["champion"])
     decision = decide(evidence, context.settings.gate)
     document = {
         "run_id": run_id,
@@ -54,27 +56,30 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     }
     data = dump_json(document)
     context.store.put(layout.run_key(run_id, layout.DECISION), data)
-    _track(context, run_id, document, data)
+    _track(context, contender, document, data)
     log.info("run %s: %s %s", run_id, winner["variant"], decision.reason)
     return document
 
 
-def _track(context: Context, run_id: str, document: Mapping[str, Any], data: bytes) -> None:
+def _track(context: Context, contender: Contender, document: Mapping[str, Any], data: bytes) -> None:
     registry = Registry(context.settings)
-    tracked = load_candidate(context.store, run_id, document["variant"]).mlflow_run_id
-    registry.log_files(tracked, {"decision.json": data})
+    registry.log_files(contender.mlflow_run_id, {layout.DECISION: data})
     verdict = "cleared" if document["promoted"] else "rejected"
-    registry.tag_run(tracked, {"quartet.gate": verdict, "quartet.gate_reason": document["reason"]})
+    registry.tag_run(contender.mlflow_run_id, {"quartet.gate": verdict, "quartet.gate_reason": document["reason"]})
 
 
 def _gather(
-    store: Store, inputs: _Inputs, run_id: str, winner: Mapping[str, Any], champion: Mapping[str, Any] | None
+    store: Store,
+    inputs: _Inputs,
+    contender: Contender,
+    winner: Mapping[str, Any],
+    champion: Mapping[str, Any] | None,
 ) -> Evidence:
+    run_id = contender.run_id
     export = json.loads(inputs.read(layout.run_key(run_id, winner["variant"], "examination.json")))["export"]
     samples = load_samples(store, run_id)
     inputs.read(layout.run_key(run_id, "samples.parquet"))
     in_test = samples["split"] == "test"
-    contender = load_candidate(store, run_id, winner["variant"])
     leaked = int((seen_in_training(store, contender, samples) & in_test).sum())
     comparison = None
     if champion is not None:

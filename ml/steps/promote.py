@@ -18,7 +18,7 @@ from ml.candidates import load_candidate
 from ml.errors import DataError
 from ml.model_card import describe_model, render_model_card
 from ml.plan import load_samples
-from ml.promotions import newest_promotion, promotion_of, record_promotion
+from ml.promotions import load_promotions, newest_promotion, promotion_of, record_promotion
 from ml.registry import Registry
 from ml.storage import dump_json
 
@@ -63,13 +63,15 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     version = registry.register(candidate, store.uri(layout.run_key(run_id, candidate.name, "")))
     prefix = layout.model_prefix(name, version)
     promotion = {"run_id": run_id, "variant": candidate.name, "version": version, "uri": store.uri(prefix)}
-    before, newest = promotion_of(store, name, run_id, candidate.name), newest_promotion(store, name)
+    records = load_promotions(store, name)
+    before, newest = promotion_of(records, run_id, candidate.name), newest_promotion(records)
     if before and newest and newest["version"] != version:
         log.info("version %d was promoted before; version %d is newer and stays", version, newest["version"])
         return promotion
     now = datetime.fromisoformat(before["at"]) if before else datetime.now(UTC)
     if not before or store.head(f"{prefix}SHA256SUMS") is None:
-        _publish(context, candidate, decision, approval, version, now)
+        card = _publish(context, candidate, decision, approval, version, now)
+        registry.log_files(candidate.mlflow_run_id, {layout.MODEL_CARD: card})
     approved = _approved(approval)
     registry.promote(version, decision["reason"], approved)
     record = promotion | {"snapshot_id": candidate.snapshot_id, "reason": decision["reason"], **approved}
@@ -84,8 +86,8 @@ def _publish(
     approval: Approval | None,
     version: int,
     now: datetime,
-) -> None:
-    """Export the winner, and write it with what is to be known of it."""
+) -> bytes:
+    """Export the winner, and write it with what is to be known of it; returns its model card."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
         difference = _export(context, candidate, path)
@@ -96,8 +98,8 @@ def _publish(
         for name, data in extras.items():
             (path / "assets.extra" / name).write_bytes(data)
         _upload(context.store, path, layout.model_prefix(context.settings.model_name, version))
-    Registry(context.settings).log_files(candidate.mlflow_run_id, {layout.MODEL_CARD: card})
     log.info("version %d is published from %s, largest difference %.1e", version, candidate.name, difference)
+    return card
 
 
 def _approval(context: Context, run_id: str, decided: Decided) -> Approval | None:
@@ -123,11 +125,10 @@ def _approved(approval: Approval | None) -> dict[str, str]:
 
 
 def _export(context: Context, candidate: Contender, path: Path) -> float:
-    from ml.export import export_model, write_warmup
-    from ml.prediction import assemble
+    from ml.export import write_warmup
+    from ml.prediction import export
 
-    size = candidate.lead.restore_settings(context.settings).images.size
-    export_model(assemble(context, candidate), size, candidate.classes, path)
+    export(context, candidate, path)
     samples = _test_samples(context.store, candidate)
     images = [context.store.get(uri) for uri in samples["uri"]]
     write_warmup(path, context.settings.model_name, images[0])
