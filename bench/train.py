@@ -242,11 +242,23 @@ def _evaluate(context: Context, run_id: str) -> dict[str, float]:
 def _crown(context: Context, run_id: str) -> None:
     """Make a run's first head the champion, whose run the warm heads start from."""
     from ml.candidates import load_candidate
-    from ml.registry import Registry
+    from ml.promotions import Change, append_change
+    from ml.serving_state import ServingState
 
-    registry = Registry(context.settings)
     candidate = load_candidate(context.store, run_id, next(iter(context.settings.variants)))
-    registry.promote(registry.register(candidate, context.store.uri(run_id)), "for the bench")
+    change = Change(
+        number=1,
+        action="promote",
+        version=1,
+        serving=ServingState(stable=1),
+        run_id=run_id,
+        variant=candidate.name,
+        snapshot_id=candidate.snapshot_id,
+        by="bench",
+        reason="for the bench",
+        at=datetime.now(UTC).isoformat(),
+    )
+    append_change(context.store, context.settings.model_name, change)
 
 
 def _scaling(count: int) -> dict[str, float]:

@@ -16,7 +16,10 @@ measures them and the champion on the frozen test split, and promotes the winner
 | `gate` | the configured rules, each with its numbers |
 | `approve` | waits for a person, where the settings ask for one and the gate cleared the winner |
 | `review_labels` | lists labels that people should look at again; changes none |
-| `promote` | exports the winner, publishes it as the next version, makes it the champion; skipped if rejected |
+| `publish` | exports the winner, tries it in a fresh model server, publishes it as a version; skipped if rejected |
+| `canary` | serves it beside the champion, and compares the two on the same images |
+| `promote` | makes it the stable version and the champion; skipped if it did not stand its trial |
+| `watch` | looks after it for a while, and goes back to the version before if it does badly |
 | `report` | the run's page |
 """
 
@@ -28,7 +31,7 @@ from typing import Any
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from plugins.alerts import FailureNotifier, warn_of_rejection
+from plugins.alerts import FailureNotifier, warn_of_canary, warn_of_rejection, warn_of_watch
 from plugins.approval import LONGEST_WAIT, PromotionApproval
 from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
 from plugins.step_context import open_context
@@ -148,16 +151,47 @@ def retrain() -> None:
             warn_of_rejection(context, decision)
         return {"promoted": decision["promoted"], "reason": decision["reason"]}
 
-    @task(outlets=[CHAMPION], queue="gpu", pool="gpu", doc_md="Publish the winner and make it the champion.")
-    def promote(retrain_id: str, decision: dict[str, Any]) -> Any:
-        from ml.steps import promote
+    @task(queue="gpu", pool="gpu", doc_md="Export the winner, try it in a fresh model server, and publish it.")
+    def publish(retrain_id: str, decision: dict[str, Any]) -> int:
+        from ml.steps import publish
 
         if not decision["promoted"]:
             raise AirflowSkipException(decision["reason"])
         with open_context(accelerator=True) as context:
-            promotion = promote.run(context, retrain_id)
+            return int(publish.run(context, retrain_id)["version"])
+
+    @task(doc_md="Serve the version beside the champion, and compare the two on the same images.")
+    def canary(retrain_id: str) -> dict[str, Any]:
+        from datetime import UTC, datetime
+
+        from ml.steps import canary
+
+        with open_context() as context:
+            trial = canary.run(context, retrain_id, datetime.now(UTC))
+            warn_of_canary(context.settings, trial)
+        return {"passed": trial["passed"], "reason": trial["reason"]}
+
+    @task(outlets=[CHAMPION], doc_md="Make the version the stable one, and the champion.")
+    def promote(retrain_id: str, trial: dict[str, Any]) -> Any:
+        from datetime import UTC, datetime
+
+        from ml.steps import promote
+
+        if not trial["passed"]:
+            raise AirflowSkipException(trial["reason"])
+        with open_context() as context:
+            promotion = promote.run(context, retrain_id, datetime.now(UTC))
         yield Metadata(CHAMPION, extra=promotion)
         return promotion["version"]
+
+    @task(doc_md="Look after the new version for a while; go back to the one before if it does badly.")
+    def watch(retrain_id: str) -> dict[str, Any]:
+        from ml.steps import watch
+
+        with open_context() as context:
+            watched = watch.run(context, retrain_id)
+            warn_of_watch(context.settings, watched)
+        return {"kept": watched["kept"], "reason": watched["reason"]}
 
     # Where the maps are, so that none is fetched; it takes no accelerator, and must not keep `promote` waiting for one.
     @task(queue="gpu", doc_md="List the labels that people should look at again; nothing is changed.")
@@ -168,13 +202,13 @@ def retrain() -> None:
             return review_labels.run(context, retrain_id)
 
     @task(trigger_rule="none_failed", doc_md="Write the run's page.")
-    def report(retrain_id: str, version: int | None) -> dict[str, Any]:
+    def report(retrain_id: str) -> dict[str, Any]:
         from datetime import UTC, datetime
 
         from ml.steps import report
 
         with open_context() as context:
-            return report.run(context, retrain_id, datetime.now(UTC), version)
+            return report.run(context, retrain_id, datetime.now(UTC))
 
     # Everything a run writes lies under its id, so tasks hand on references to it and nothing larger.
     retrain_id = "{{ run_id }}"
@@ -189,8 +223,10 @@ def retrain() -> None:
     variants >> parts
     extracted: Any = extract.partial(retrain_id=retrain_id).expand(part=parts)
     extracted >> tuned >> trained >> evaluated >> examine(retrain_id) >> gate(retrain_id) >> approve
-    version: Any = promote(retrain_id, approve.output)
-    evaluated >> review_labels(retrain_id) >> report(retrain_id, version)
+    tried: Any = canary(retrain_id)
+    page: Any = report(retrain_id)
+    publish(retrain_id, approve.output) >> tried >> promote(retrain_id, tried) >> watch(retrain_id) >> page
+    evaluated >> review_labels(retrain_id) >> page
 
 
 retrain()

@@ -18,6 +18,7 @@ from rich.table import Table
 from ml.config import Settings, load_settings
 from ml.forget_command import forget
 from ml.quarantine_commands import quarantine
+from ml.serving_command import history, rollback
 from ml.terminal import leaderboard_table, print_values, run_app, trials_table
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ app = typer.Typer(
 )
 app.add_typer(quarantine, name="quarantine")
 app.command()(forget)
+app.command()(history)
+app.command()(rollback)
 console = Console()
 errors = Console(stderr=True)
 
@@ -120,7 +123,8 @@ def retrain(
     trials: Annotated[int, typer.Option(min=0, help="Hyper-parameters to try for each head before.")] = 0,
 ) -> None:
     """Train the variants, measure them, and promote the winner if the gate lets it."""
-    from ml.steps import approve, evaluate, examine, gate, promote, report, review_labels, train, tune
+    from ml.rollout import roll_out
+    from ml.steps import approve, evaluate, examine, gate, report, review_labels, train, tune
 
     context = _context()
     run_id, variants = _prepare_features(context, snapshot_id, variant)
@@ -134,10 +138,10 @@ def retrain(
     review_labels.run(context, run_id)
     request = approve.run(context, run_id, datetime.now(UTC))
     goes_on = decision["promoted"] and not request["waits"]
-    version = promote.run(context, run_id)["version"] if goes_on else None
-    page = report.run(context, run_id, datetime.now(UTC), version)
+    served = roll_out(context, run_id)["reason"] if goes_on else "nothing changed"
+    page = report.run(context, run_id, datetime.now(UTC))
     console.print(leaderboard_table(leaderboard))
-    print_values(console, "Decision", {"reason": decision["reason"], **page})
+    print_values(console, "Decision", {"reason": decision["reason"], "served": served, **page})
     if request["waits"]:
         console.print(f"{request['reason']} Look at the page, then: quartet approve {run_id} --by NAME")
 
@@ -169,8 +173,9 @@ def approve(
     """Approve a cleared run's winner and promote it, or reject it; write its page anew."""
     from ml.approval import Answer
     from ml.errors import DataError
+    from ml.rollout import roll_out
     from ml.steps import approve as step
-    from ml.steps import promote, report
+    from ml.steps import report
 
     if not by.strip():
         raise DataError("Nobody is named.", "Say who approves: --by NAME.")
@@ -178,17 +183,17 @@ def approve(
     approval = step.answer_unasked(
         context, run_id, Answer(not reject, now.isoformat(), by, through="command line"), now
     )
-    version = promote.run(context, run_id)["version"] if approval.approved else None
-    page = report.run(context, run_id, datetime.now(UTC), version)
-    print_values(console, "Approval", {"reason": str(approval), **page})
+    served = roll_out(context, run_id)["reason"] if approval.approved else "nothing changed"
+    page = report.run(context, run_id, datetime.now(UTC))
+    print_values(console, "Approval", {"reason": str(approval), "served": served, **page})
 
 
 @app.command()
 def promote(run_id: Annotated[str, typer.Argument(help="A run whose winner the gate cleared.")]) -> None:
-    """Publish a cleared run's winner as the next version, and make it the champion."""
-    from ml.steps import promote as step
+    """Publish a cleared run's winner as the next version, try it at the model server, and make it the champion."""
+    from ml.rollout import roll_out
 
-    print_values(console, "Promotion", step.run(_context(), run_id))
+    print_values(console, "Promotion", roll_out(_context(), run_id))
 
 
 @app.command()
@@ -239,11 +244,11 @@ def test_alerts() -> None:
 @app.command()
 def status() -> None:
     """Show the newest snapshot, the champion, and what the model server serves."""
-    from ml.registry import Registry
+    from ml.promotions import find_champion
     from ml.snapshots import latest_snapshot_id
 
     context = _context()
-    champion = Registry(context.settings).champion()
+    champion = find_champion(context.store, context.settings.model_name)
     print_values(
         console,
         "Status",

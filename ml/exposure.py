@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from ml import layout
 from ml.errors import NotFoundError, StoreError
 from ml.examples import choose_examples
-from ml.promotions import load_promotions
-from ml.registry import Champion, Registry
+from ml.promotions import Champion, champion_of, load_changes
+from ml.registry import Registry
 from ml.storage import read_json
 
 if TYPE_CHECKING:
@@ -74,14 +74,15 @@ class _Published:
         from mlflow.exceptions import MlflowException
 
         try:
-            registry = Registry(context.settings)
-            self._champion, registered = registry.champion(), registry.versions()
+            registered = Registry(context.settings).versions()
         except MlflowException as error:
             raise StoreError(
                 f"The registry {context.settings.tracking_uri} does not tell which models are published: {error}.",
                 "Check that it runs, and `tracking_uri`; nothing has been removed.",
             ) from error
-        self._versions = registered | _promoted(context.store, context.settings.model_name)
+        changes = load_changes(context.store, context.settings.model_name)
+        self._champion = champion_of(changes)
+        self._versions = registered | {(change.run_id, change.variant): change.version for change in changes}
 
     def of(self, run_id: str, variant: str) -> tuple[int | None, bool]:
         """The candidate's version, and whether it is the champion."""
@@ -154,9 +155,3 @@ def _shown(store: Store, key: str) -> set[str]:
     # The columns are in the order of the model's outputs.
     probabilities = predictions.filter(regex="^p_").to_numpy()
     return set(predictions["image_id"].iloc[list(choose_examples(predictions, probabilities))])
-
-
-def _promoted(store: Store, model_name: str) -> dict[tuple[str, str], int]:
-    """Versions by run and variant, as the promotion records have them."""
-    records = load_promotions(store, model_name)
-    return {(record["run_id"], record["variant"]): int(record["version"]) for record in records}

@@ -14,7 +14,7 @@ from ml.drift import mmd_test
 from ml.errors import NotFoundError
 from ml.features import FeatureReader
 from ml.measures import Measure
-from ml.registry import Registry
+from ml.promotions import find_champion
 from ml.snapshots import Snapshot
 from ml.splits import SPLITS
 
@@ -38,7 +38,7 @@ def measure_feature_drift(context: Context, snapshot: Snapshot) -> Measure:
     arrived = manifest["image_id"][manifest["snapshot"] == snapshot.snapshot_id]
     if len(arrived) < limits.min_arrived_images:
         return _measure(context.settings, None, f"{len(arrived):,} new images, at least {limits.min_arrived_images}")
-    # Before the first training there is nothing to ask the registry for.
+    # Before the first training there is no champion to ask for.
     if next(iter(context.store.list("features/")), None) is None:
         return _measure(context.settings, None, "no cached feature maps yet")
     candidate = _champion(context)
@@ -49,14 +49,7 @@ def measure_feature_drift(context: Context, snapshot: Snapshot) -> Measure:
 
 def _champion(context: Context) -> Candidate | str:
     """What is in production, or why it cannot be known."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        champion = Registry(context.settings).champion()
-    except MlflowException as error:
-        # A warning is not worth an ingest that fails while the tracking server is down.
-        log.warning("feature drift is not measured: %s", error)
-        return f"the registry {context.settings.tracking_uri} does not answer"
+    champion = find_champion(context.store, context.settings.model_name)
     if champion is None:
         return "no champion yet"
     try:

@@ -10,12 +10,14 @@ __all__ = [
     "APPROVAL",
     "ATTRIBUTES",
     "ATTRIBUTES_FILE",
+    "CANARY",
     "CHAMPION_PREDICTIONS",
     "DECISION",
     "ENSEMBLE",
     "FEATURES",
     "FORGOTTEN",
     "IMAGES",
+    "INFRA_VALIDATION",
     "LABELS_FILE",
     "LANDING",
     "LATEST_SNAPSHOT",
@@ -23,11 +25,13 @@ __all__ = [
     "MODEL_CARD",
     "PROMOTIONS",
     "PSEUDONYM_KEY",
+    "PUBLICATION",
     "QUARANTINE",
     "RELEASES",
     "RUNS",
     "SNAPSHOTS",
     "WARMUP",
+    "WATCH",
     "ablation_name",
     "arrivals_key",
     "attributes_key",
@@ -38,6 +42,7 @@ __all__ = [
     "model_prefix",
     "part_key",
     "printable",
+    "promotion_key",
     "quarantine_keys",
     "release_key",
     "run_key",
@@ -76,6 +81,12 @@ PAGE_IMAGES = "report.json"
 #: In a run's folder: the gate's decision, and what a person said to it.
 DECISION = "decision.json"
 APPROVAL = "approval.json"
+#: In a run's folder: as which version its winner was published, how it did beside the champion, and after the swap.
+PUBLICATION = "publication.json"
+CANARY = "canary.json"
+WATCH = "watch.json"
+#: Beside a published model, in `assets.extra`: what a fresh server was measured to do with it.
+INFRA_VALIDATION = "infra_validation.json"
 #: Beside a published model, in `assets.extra`, and among its run's artefacts.
 MODEL_CARD = "model_card.md"
 #: In a run's folder: what the champion of that time answered for the run's test images.
@@ -166,3 +177,8 @@ def ablation_name(variant: str) -> str:
 def model_prefix(model_name: str, version: int) -> str:
     """Prefix of a published version."""
     return f"models/{model_name}/{version}/"
+
+
+def promotion_key(model_name: str, number: int) -> str:
+    """Key of one record of what serves."""
+    return f"{PROMOTIONS}{model_name}/{number:08d}.json"

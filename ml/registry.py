@@ -8,7 +8,6 @@ import os
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,24 +17,16 @@ if TYPE_CHECKING:
     from ml.candidates import Contender
     from ml.config import Settings
 
-__all__ = ["Champion", "Registry"]
+__all__ = ["Registry"]
 
 log = logging.getLogger(__name__)
 
-CHAMPION = "champion"
+#: Aliases, which follow the record of what serves.
+CHAMPION, CHALLENGER = "champion", "challenger"
 #: Characters of a tag that every tracking store of MLflow takes.
 MAX_TAG = 5000
 TAG = "quartet."
 RUN_TAG, VARIANT_TAG, STATE_TAG = f"{TAG}run_id", f"{TAG}variant", f"{TAG}state"
-
-
-@dataclass(frozen=True)
-class Champion:
-    """The version that the alias ``champion`` names, and the candidate behind it, by its run and its name there."""
-
-    version: int
-    run_id: str
-    variant: str
 
 
 class Registry:
@@ -130,40 +121,38 @@ class Registry:
         self.tag_run(mlflow_run_id, tags)
         self._client.set_terminated(mlflow_run_id)
 
-    def champion(self) -> Champion | None:
-        """The current champion, None before the first promotion."""
-        from mlflow.exceptions import MlflowException
+    def champion(self) -> int | None:
+        """The version that the alias ``champion`` names; None before the first promotion."""
+        return self._aliases().get(CHAMPION)
 
-        try:
-            found = self._client.get_model_version_by_alias(self._settings.model_name, CHAMPION)
-        except MlflowException as error:
-            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-                return None
-            raise
-        return Champion(int(found.version), found.tags[RUN_TAG], found.tags[VARIANT_TAG])
+    def versions_of(self, candidate: Contender) -> list[int]:
+        """The numbers that were claimed for a candidate, ascending."""
+        wanted = (candidate.run_id, candidate.name)
+        found = self._model_versions()
+        return sorted(int(one.version) for one in found if (one.tags.get(RUN_TAG), one.tags.get(VARIANT_TAG)) == wanted)
 
-    def register(self, candidate: Contender, source: str) -> int:
-        """Claim a version number for a candidate, the same one when it is asked again.
+    def claim_version(self, candidate: Contender, source: str, above: int) -> int:
+        """Claim a new version number for a candidate.
 
         Args:
-            candidate: what is to be promoted.
+            candidate: what is to be published.
             source: URI of its files.
+            above: the highest number that must not be used again. A registry that was set up anew counts from 1, and
+                one whose newest version was deleted uses its number again: what lies in between is claimed and left.
         """
         self._ensure_model()
-        wanted = (candidate.run_id, candidate.name)
-        for version in self._client.search_model_versions(f"name='{self._settings.model_name}'"):
-            if (version.tags.get(RUN_TAG), version.tags.get(VARIANT_TAG)) == wanted:
-                return int(version.version)
-        tags = {RUN_TAG: candidate.run_id, VARIANT_TAG: candidate.name, STATE_TAG: "claimed"}
-        created = self._client.create_model_version(
-            self._settings.model_name, source, run_id=candidate.mlflow_run_id, tags=tags
-        )
-        return int(created.version)
+        tags = {RUN_TAG: candidate.run_id, VARIANT_TAG: candidate.name}
+        while True:
+            created = self._client.create_model_version(
+                self._settings.model_name, source, run_id=candidate.mlflow_run_id, tags=tags | {STATE_TAG: "claimed"}
+            )
+            if int(created.version) > above:
+                return int(created.version)
+            self._client.set_model_version_tag(created.name, created.version, STATE_TAG, "taken before")
 
     def versions(self) -> dict[tuple[str, str], int]:
         """The published versions, by run and variant."""
-        found = self._client.search_model_versions(f"name='{self._settings.model_name}'")
-        published = [version for version in found if version.tags.get(STATE_TAG) == "published"]
+        published = [version for version in self._model_versions() if version.tags.get(STATE_TAG) == "published"]
         return {(one.tags[RUN_TAG], one.tags[VARIANT_TAG]): int(one.version) for one in published}
 
     def remove_file(self, mlflow_run_id: str, name: str) -> None:
@@ -179,13 +168,41 @@ class Registry:
             raise
         get_artifact_repository(run.info.artifact_uri).delete_artifacts(name)
 
-    def promote(self, version: int, reason: str, tags: Mapping[str, str] | None = None) -> None:
-        """Move the champion alias to a published version, and say more of it in tags of Quartet's."""
+    def record_published(self, version: int, reason: str, tags: Mapping[str, str]) -> None:
+        """Mark a version whose files are all in the store, and say more of it in tags of Quartet's."""
         name = self._settings.model_name
-        for tag, value in {"state": "published", **(tags or {})}.items():
-            self._client.set_model_version_tag(name, str(version), f"{TAG}{tag}", value[:MAX_TAG])
         self._client.update_model_version(name, str(version), description=reason)
-        self._client.set_registered_model_alias(name, CHAMPION, str(version))
+        for tag, value in {**tags, "state": "published"}.items():
+            self._client.set_model_version_tag(name, str(version), f"{TAG}{tag}", value[:MAX_TAG])
+
+    def point_aliases(self, champion: int | None, challenger: int | None) -> None:
+        """Make the aliases name what the record of what serves says; None takes an alias away."""
+        name, aliases = self._settings.model_name, self._aliases()
+        for alias, version in ((CHAMPION, champion), (CHALLENGER, challenger)):
+            if version is None and alias in aliases:
+                self._client.delete_registered_model_alias(name, alias)
+            elif version is not None and aliases.get(alias) != version:
+                self._client.set_registered_model_alias(name, alias, str(version))
+
+    def _aliases(self) -> dict[str, int]:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            model = self._client.get_registered_model(self._settings.model_name)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+        return {alias: int(version) for alias, version in model.aliases.items()}
+
+    def _model_versions(self) -> Iterator[Any]:
+        token = None
+        while True:
+            page = self._client.search_model_versions(f"name='{self._settings.model_name}'", page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
 
     def _experiment(self) -> str:
         from mlflow.exceptions import MlflowException

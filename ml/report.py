@@ -169,9 +169,9 @@ class RuleView:
 
 @dataclass(frozen=True)
 class DecisionView:
-    """What the gate decided, and what a person said to it.
+    """What the gate decided, what a person said to it, and how the version did at the model servers.
 
-    ``version`` is the model server's number, None when nothing was promoted.
+    ``version`` is the model server's number, None when nothing was promoted; ``stages`` are sentences.
     """
 
     promoted: bool
@@ -179,6 +179,7 @@ class DecisionView:
     rules: tuple[RuleView, ...] = ()
     version: int | None = None
     approval: str = ""
+    stages: tuple[str, ...] = ()
 
 
 class MemberView(NamedTuple):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ml.candidates import load_candidate, load_head
 from ml.errors import DataError, NotFoundError
 from ml.plan import was_fitted_to
+from ml.promotions import find_champion
 from ml.tombstones import forgotten_ids
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ml.candidates import Candidate
     from ml.config import TrainSettings
     from ml.context import Context
-    from ml.registry import Registry
     from ml.storage import Store
 
 __all__ = ["Start", "Wanted", "choose_start", "trained_in"]
@@ -64,23 +64,22 @@ def trained_in(store: Store, candidate: Candidate) -> Iterator[str]:
         found = load_candidate(store, before[0], before[2]).lead if before else None
 
 
-def choose_start(context: Context, registry: Registry, wanted: Wanted) -> Start:
+def choose_start(context: Context, wanted: Wanted) -> Start:
     """Find the head to start from, or why there is none.
 
     Args:
         context: settings, whose ``train.warm_start`` asks for it, and store.
-        registry: names the champion, whose run has a head of every variant that it trained.
         wanted: what the head must fit.
     """
     if not context.settings.train.warm_start:
         return Start()
-    start = _warm(context, registry, wanted)
+    start = _warm(context, wanted)
     log.info("%s: starts from %s", wanted.variant, start.candidate or f"random weights: {start.cold_because}")
     return start
 
 
-def _warm(context: Context, registry: Registry, wanted: Wanted) -> Start:
-    champion = registry.champion()
+def _warm(context: Context, wanted: Wanted) -> Start:
+    champion = find_champion(context.store, context.settings.model_name)
     if champion is None:
         return Start(cold_because="there is no champion yet")
     if champion.run_id == wanted.run_id:

@@ -25,9 +25,12 @@ __all__ = [
     "FailureNotifier",
     "record_failure",
     "tell_of_approval",
+    "tell_of_rollback",
+    "warn_of_canary",
     "warn_of_quality",
     "warn_of_rejection",
     "warn_of_silence",
+    "warn_of_watch",
 ]
 
 log = logging.getLogger(__name__)
@@ -132,6 +135,32 @@ def warn_of_silence(settings: Settings, reason: str) -> None:
 
     run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
     send(unanswered_alert(reason, run, base_url, datetime.now(UTC)), settings.alerts)
+
+
+def warn_of_canary(settings: Settings, trial: Mapping[str, Any]) -> None:
+    """Tell that a version did not stand its trial; nothing when it did."""
+    from ml.alerting import canary_alert, send
+
+    if not trial["passed"]:
+        run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
+        send(canary_alert(trial, run, base_url, datetime.now(UTC)), settings.alerts)
+
+
+def warn_of_watch(settings: Settings, watch: Mapping[str, Any]) -> None:
+    """Tell that a version does badly after the swap; nothing when it does not."""
+    from ml.alerting import send, taken_back_alert
+
+    if not watch["kept"]:
+        run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
+        send(taken_back_alert(watch, run, base_url, datetime.now(UTC)), settings.alerts)
+
+
+def tell_of_rollback(settings: Settings, change: Mapping[str, Any]) -> None:
+    """Tell that somebody made another version the stable one."""
+    from ml.alerting import rollback_alert, send
+
+    run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
+    send(rollback_alert(change, run, base_url, datetime.now(UTC)), settings.alerts)
 
 
 def _alert_settings() -> AlertSettings | None:

@@ -14,6 +14,7 @@ from ml.alerting.compose import (
 )
 from ml.alerting.mail import render_mail
 from ml.alerting.sending import Delivery, send
+from ml.alerting.serving import canary_alert, rollback_alert, taken_back_alert
 from ml.alerting.slack import render_slack
 from ml.alerting.webhook import render_webhook
 
@@ -25,6 +26,7 @@ __all__ = [
     "RunReference",
     "Severity",
     "approval_alert",
+    "canary_alert",
     "deadline_alert",
     "describe_failure",
     "failure_alert",
@@ -33,7 +35,9 @@ __all__ = [
     "render_mail",
     "render_slack",
     "render_webhook",
+    "rollback_alert",
     "send",
+    "taken_back_alert",
     "trial_alert",
     "unanswered_alert",
 ]

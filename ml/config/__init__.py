@@ -9,6 +9,7 @@ from ml.config.candidates import CandidateSettings
 from ml.config.card import CardSettings
 from ml.config.evaluation import EvaluationSettings
 from ml.config.gate import LONGEST_WAIT_HOURS, ApprovalSettings, ClassFloors, GateSettings
+from ml.config.promotion import CanarySettings, InfraValidationSettings, PromotionSettings, WatchSettings
 from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings
 from ml.config.review import ReviewSettings
 from ml.config.sections import (
@@ -36,6 +37,7 @@ __all__ = [
     "AlertSettings",
     "ApprovalSettings",
     "AugmentSettings",
+    "CanarySettings",
     "CandidateSettings",
     "CardSettings",
     "ClassFloors",
@@ -44,7 +46,9 @@ __all__ = [
     "FeatureSettings",
     "GateSettings",
     "ImageSettings",
+    "InfraValidationSettings",
     "LandingSettings",
+    "PromotionSettings",
     "ReviewSettings",
     "ServingSettings",
     "Settings",
@@ -55,6 +59,7 @@ __all__ = [
     "TrainSettings",
     "ValidationSettings",
     "VariantSettings",
+    "WatchSettings",
     "WebhookSettings",
     "WeightsSettings",
     "load_settings",

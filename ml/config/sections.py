@@ -15,6 +15,7 @@ from ml.config.candidates import CandidateSettings
 from ml.config.card import CardSettings
 from ml.config.evaluation import EvaluationSettings
 from ml.config.gate import GateSettings
+from ml.config.promotion import PromotionSettings
 from ml.config.review import ReviewSettings
 from ml.errors import ConfigError
 
@@ -253,6 +254,9 @@ class ServingSettings(_Section):
     grpc_port: int = Field(8500, ge=1, le=65535)
     rest_port: int = Field(8501, ge=1, le=65535)
     timeout_seconds: float = Field(30, gt=0)
+    sync_port: int | None = Field(
+        None, ge=1, le=65535, description="of the sync beside the server, for its health and metrics; null for none"
+    )
 
 
 def _default_variants() -> dict[str, VariantSettings]:
@@ -288,6 +292,7 @@ class Settings(_Section):
     gate: GateSettings = GateSettings()
     card: CardSettings = CardSettings()
     review: ReviewSettings = ReviewSettings()
+    promotion: PromotionSettings = PromotionSettings()
     serving: ServingSettings = ServingSettings()
     alerts: AlertSettings = AlertSettings()
     tracking_uri: str = Field("sqlite:///var/mlflow/mlflow.db", description="MLflow tracking and registry")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ml import layout
 from ml.approval import answer_approval, ask_approval, find_approval, load_decision, require_cleared
 from ml.errors import DataError
-from ml.promotions import load_promotions, promotion_of
+from ml.promotions import load_changes, promotion_of
 from ml.steps import report
 
 if TYPE_CHECKING:
@@ -67,17 +67,18 @@ def answer_unasked(context: Context, run_id: str, answered: Answer, now: datetim
     decided = load_decision(context.store, run_id)
     require_cleared(run_id, decided)
     approval = find_approval(context.store, run_id, decided)
-    records = load_promotions(context.store, context.settings.model_name)
-    promoted = promotion_of(records, run_id, decided.document["variant"])
+    changes = load_changes(context.store, context.settings.model_name)
+    promoted = promotion_of(changes, run_id, decided.document["variant"])
     if promoted and not answered.approved:
         raise DataError(
-            f"Run {run_id} cannot be rejected any more: it was promoted as version {promoted['version']}.",
-            "Promote another run in its place.",
+            f"Run {run_id} cannot be rejected any more: it was promoted as version {promoted.version}.",
+            "Promote another run in its place, or roll it back.",
         )
     if approval is not None and approval.approved:
         if not answered.approved:
             raise DataError(
-                f"Run {run_id} cannot be rejected any more: {approval}", "Promote another run in its place."
+                f"Run {run_id} cannot be rejected any more: {approval}",
+                "Promote another run in its place, or roll it back.",
             )
         return approval
     ask_approval(context.store, run_id, decided, now)

@@ -15,6 +15,7 @@ from ml.latency import Latency
 from ml.metrics import align_probabilities
 from ml.plan import load_plan, load_samples
 from ml.prediction import predict
+from ml.promotions import find_champion
 from ml.registry import Registry
 from ml.slices import slice_values
 from ml.snapshots import Snapshot
@@ -56,7 +57,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
         "run_id": run_id,
         "leaderboard": rows,
         "chosen": rows[0]["variant"],
-        "champion": _evaluate_champion(context, registry, plan, test, slices),
+        "champion": _evaluate_champion(context, plan, test, slices),
         "confounders": find_confounders(attributes(training), training["label"].tolist()),
     }
     context.store.put(layout.run_key(run_id, "evaluation.json"), dump_json(evaluation))
@@ -99,10 +100,10 @@ def _measure_all(
 
 
 def _evaluate_champion(
-    context: Context, registry: Registry, plan: Mapping[str, Any], test: pd.DataFrame, slices: pd.DataFrame
+    context: Context, plan: Mapping[str, Any], test: pd.DataFrame, slices: pd.DataFrame
 ) -> dict[str, Any] | None:
     """Measure the champion on today's test images; features of images it never saw are extracted for it."""
-    champion = registry.champion()
+    champion = find_champion(context.store, context.settings.model_name)
     if champion is None:
         return None
     contender = load_candidate(context.store, champion.run_id, champion.variant)

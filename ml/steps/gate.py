@@ -35,8 +35,8 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     """Apply the gate's rules to the run's winner.
 
     Returns:
-        ``run_id``, ``variant``, ``promoted``, ``reason``, ``rules``, ``comparison`` with the champion (or None), and
-        ``inputs``: the SHA-256 of each object that the decision rests on, by key.
+        ``run_id``, ``variant``, ``promoted``, ``reason``, ``rules``, ``champion``: the version it was compared with (or
+        None), ``comparison`` with it, and ``inputs``: the SHA-256 of each object that the decision rests on, by key.
 
     Raises:
         NotFoundError: the run has not been evaluated, or its winner not examined.
@@ -51,6 +51,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
         "run_id": run_id,
         "variant": winner["variant"],
         **decision.to_dict(),
+        "champion": evaluation["champion"] and evaluation["champion"]["version"],
         "comparison": _described(evidence.comparison),
         "inputs": inputs.digests,
     }

@@ -1,169 +1,95 @@
-"""Task ``promote``: export the winner, publish it as the next version, and make it the champion."""
+"""Task ``promote``: make the published winner the stable version, and so the champion."""
 
 from __future__ import annotations
 
-import io
 import logging
-import tempfile
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
 from ml import layout
-from ml.approval import find_approval, load_decision, require_cleared
-from ml.candidates import load_candidate
-from ml.errors import DataError
-from ml.model_card import describe_model, render_model_card
-from ml.plan import load_samples
-from ml.promotions import load_promotions, newest_promotion, promotion_of, record_promotion
-from ml.registry import Registry
-from ml.storage import dump_json
+from ml.approval import load_decision
+from ml.errors import DataError, NotFoundError
+from ml.promoting import change_of, settle_aliases
+from ml.promotions import append_change, champion_of, load_changes, promotion_of
+from ml.steps.publish import load_publication, require_approval
+from ml.storage import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from ml.approval import Approval, Decided
-    from ml.candidates import Contender
     from ml.context import Context
-    from ml.storage import Store
+    from ml.promotions import Change
 
 __all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
-#: Images asked of the exported model before it is published.
-CHECKED_IMAGES = 8
-#: Largest difference in probability from the evaluation, which read features rounded to float16 and computed in batches
-#: of another size: bfloat16 rounds after every layer, and a deep network carries that along.
-TOLERANCE = {"float32": 0.01, "bfloat16": 0.1}
 
+def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
+    """Append the promotion to the record of what serves, then move the registry's aliases.
 
-def run(context: Context, run_id: str) -> dict[str, Any]:
-    """Publish the run's winner.
-
-    Every file is written before ``SHA256SUMS``, that before the registry's alias moves: killed anywhere in between,
-    a second run ends the same, with the same version number. What was promoted before is not written again, and takes
-    nothing back from a version that was promoted since.
+    A promotion that is on record is not repeated: killed anywhere, a second run ends the same, and what was promoted
+    before takes nothing back from what was made stable since.
 
     Returns:
-        ``run_id``, ``variant``, ``version`` and ``uri``.
+        ``run_id``, ``variant``, ``version``, ``uri``, and ``number`` of the record.
 
     Raises:
-        DataError: the gate rejected the run, a person rejected it or has yet to approve, or the exported model
-            disagrees with the evaluation.
+        DataError: no approval, no trial that was stood, or the champion is another one than the gate compared with.
+        ConflictError: somebody else changed what serves at the same moment.
     """
-    decided = load_decision(context.store, run_id)
-    approval = _approval(context, run_id, decided)
-    store, name, decision = context.store, context.settings.model_name, decided.document
-    candidate = load_candidate(store, run_id, decision["variant"])
-    registry = Registry(context.settings)
-    version = registry.register(candidate, store.uri(layout.run_key(run_id, candidate.name, "")))
-    prefix = layout.model_prefix(name, version)
-    promotion = {"run_id": run_id, "variant": candidate.name, "version": version, "uri": store.uri(prefix)}
-    records = load_promotions(store, name)
-    before, newest = promotion_of(records, run_id, candidate.name), newest_promotion(records)
-    if before and newest and newest["version"] != version:
-        log.info("version %d was promoted before; version %d is newer and stays", version, newest["version"])
-        return promotion
-    now = datetime.fromisoformat(before["at"]) if before else datetime.now(UTC)
-    if not before or store.head(f"{prefix}SHA256SUMS") is None:
-        card = _publish(context, candidate, decision, approval, version, now)
-        registry.log_files(candidate.mlflow_run_id, {layout.MODEL_CARD: card})
-    approved = _approved(approval)
-    registry.promote(version, decision["reason"], approved)
-    record = promotion | {"snapshot_id": candidate.snapshot_id, "reason": decision["reason"], **approved}
-    record_promotion(store, name, record, now)
-    return promotion
+    store, name = context.store, context.settings.model_name
+    decided = load_decision(store, run_id)
+    approval = require_approval(context, run_id, decided)
+    publication = load_publication(context, run_id)
+    changes = load_changes(store, name)
+    change = promotion_of(changes, run_id, publication["variant"])
+    if change is None:
+        _require_same_champion(decided, changes, run_id)
+        evidence = _evidence(decided, approval, _stood(context, run_id, changes, publication))
+        by = approval.answer.by if approval and approval.answer and approval.answer.by else "gate"
+        reason = str(decided.document["reason"])
+        change = change_of(context, changes, publication, "promote", reason, now, by, evidence)
+        append_change(store, name, change)
+    settle_aliases(context)
+    return {**{key: publication[key] for key in ("run_id", "variant", "version", "uri")}, "number": change.number}
 
 
-def _publish(
-    context: Context,
-    candidate: Contender,
-    decision: Mapping[str, Any],
-    approval: Approval | None,
-    version: int,
-    now: datetime,
-) -> bytes:
-    """Export the winner, and write it with what is to be known of it; returns its model card."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model"
-        difference = _export(context, candidate, path)
-        card = render_model_card(describe_model(context, candidate, version, decision["reason"], now)).encode()
-        extras = {layout.DECISION: dump_json(decision), layout.MODEL_CARD: card}
-        if approval is not None:
-            extras[layout.APPROVAL] = dump_json(approval.to_dict())
-        for name, data in extras.items():
-            (path / "assets.extra" / name).write_bytes(data)
-        _upload(context.store, path, layout.model_prefix(context.settings.model_name, version))
-    log.info("version %d is published from %s, largest difference %.1e", version, candidate.name, difference)
-    return card
-
-
-def _approval(context: Context, run_id: str, decided: Decided) -> Approval | None:
-    """The approval that the promotion rests on; None where none is wanted and none was given."""
-    require_cleared(run_id, decided)
-    approval = find_approval(context.store, run_id, decided)
-    if approval is not None and approval.approved:
-        return approval
-    remedy = f"Answer in Airflow, clear `approve` there to be asked again, or run `quartet approve {run_id} --by NAME`."
-    if approval is not None and approval.answer is not None:
-        raise DataError(f"Run {run_id} was not approved: {approval}", remedy)
-    if context.settings.gate.approval is not None:
-        raise DataError(f"Run {run_id} waits for a person's approval (`gate.approval`).", remedy)
-    return None
-
-
-def _approved(approval: Approval | None) -> dict[str, str]:
-    if approval is None or approval.answer is None:
-        return {}
-    given = approval.answer
-    found = {"approved_by": given.by, "approved_by_id": given.by_id, "approved_at": given.at}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _export(context: Context, candidate: Contender, path: Path) -> float:
-    from ml.export import write_warmup
-    from ml.prediction import export
-
-    export(context, candidate, path)
-    samples = _test_samples(context.store, candidate)
-    images = [context.store.get(uri) for uri in samples["uri"]]
-    write_warmup(path, context.settings.model_name, images[0])
-    return _check_export(path, images, samples, candidate)
-
-
-def _test_samples(store: Store, candidate: Contender) -> pd.DataFrame:
-    """The first test images, with the probabilities that evaluation gave them."""
-    key = layout.run_key(candidate.run_id, candidate.name, "predictions.parquet")
-    predictions = pd.read_parquet(io.BytesIO(store.get(key)))
-    uris = load_samples(store, candidate.run_id)[["image_id", "uri"]]
-    return predictions[predictions["split"] == "test"].merge(uris, on="image_id").head(CHECKED_IMAGES)
-
-
-def _check_export(path: Path, images: list[bytes], samples: pd.DataFrame, candidate: Contender) -> float:
-    import tensorflow as tf
-
-    answer = tf.saved_model.load(str(path)).signatures["serving_default"](image_bytes=tf.constant(images))
-    evaluated = samples[[f"p_{label}" for label in candidate.classes]].to_numpy(dtype=np.float32)
-    difference = float(np.abs(answer["probabilities"].numpy() - evaluated).max())
-    # The coarsest member's, whose rounding the vote carries along.
-    tolerance, precision = max((TOLERANCE[one], one) for one in {m.candidate.precision for m in candidate.members})
-    if difference > tolerance:
+def _require_same_champion(decided: Decided, changes: Sequence[Change], run_id: str) -> None:
+    """What was proven better than one champion is not proven better than the next."""
+    compared, champion = decided.document["champion"], champion_of(changes)
+    now = champion.version if champion else None
+    if compared != now:
+        was, is_now = (f"version {one}" if one is not None else "none" for one in (compared, now))
         raise DataError(
-            f"The exported {candidate.name} differs from its evaluation by {difference:.3f} in probability, "
-            f"more than {tolerance} in {precision}.",
-            "Set `features.precision: float32` and retrain.",
+            f"Run {run_id} was compared with another champion ({was}) than today's ({is_now}).",
+            "Run `evaluate`, `examine` and `gate` of this run again, or retrain.",
         )
-    return difference
 
 
-def _upload(store: Store, folder: Path, prefix: str) -> None:
-    from ml.export import checksums
+def _stood(
+    context: Context, run_id: str, changes: Sequence[Change], publication: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The trial that the promotion rests on; None where the settings ask for none."""
+    if context.settings.promotion.canary is None:
+        return None
+    version, remedy = publication["version"], f"Run `canary` of {run_id} again, or retrain."
+    try:
+        trial = dict(read_json(context.store, layout.run_key(run_id, layout.CANARY)))
+    except NotFoundError as error:
+        raise DataError(f"Version {version} was not on trial yet (`promotion.canary`).", remedy) from error
+    if trial["version"] != version or not trial["passed"]:
+        raise DataError(f"Version {trial['version']} did not stand its trial: {trial['reason']}", remedy)
+    if not changes or changes[-1].serving.canary != version:
+        raise DataError(f"Version {version} is not on trial any more: another version took its place.", remedy)
+    return trial
 
-    sums = checksums(folder)
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        store.upload(path, prefix + path.relative_to(folder).as_posix())
-    store.put(f"{prefix}SHA256SUMS", sums.encode())
+
+def _evidence(decided: Decided, approval: Approval | None, trial: Mapping[str, Any] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"decision_sha256": decided.sha256}
+    if approval is not None and approval.answer is not None:
+        found["approval"] = approval.to_dict()["answer"]
+    if trial is not None:
+        found["canary"] = {"checks": trial["checks"], "figures": trial["figures"]}
+    return found

@@ -11,6 +11,7 @@ from ml.candidates import weights_notice
 from ml.errors import NotFoundError
 from ml.label_report import load_labels_view
 from ml.plan import load_plan
+from ml.promotions import load_changes, promotion_of
 from ml.report import (
     CANDIDATE_FIGURES,
     EXAMINATION_FIGURES,
@@ -46,19 +47,19 @@ __all__ = ["run"]
 log = logging.getLogger(__name__)
 
 
-def run(context: Context, run_id: str, now: datetime, version: int | None = None) -> dict[str, Any]:
+def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
     """Write the run's self-contained HTML page.
 
     Args:
         context: settings and store.
         run_id: of an evaluated and gated run.
         now: the page's date.
-        version: that was promoted, None when the gate or a person rejected the winner, or approval is waited for.
     """
     store, plan = context.store, load_plan(context.store, run_id)
     evaluation = read_json(store, layout.run_key(run_id, "evaluation.json"))
     decision, approval = _decision(store, run_id)
-    promoted = decision["promoted"] and (approval is None or version is not None)
+    version, taken_back, stages = _stages(context, run_id, decision["variant"])
+    promoted = version is not None and not taken_back
     notice = weights_notice(context.settings)
     champion = evaluation["champion"]
     page = RunPage(
@@ -74,6 +75,7 @@ def run(context: Context, run_id: str, now: datetime, version: int | None = None
             tuple(_rule(rule) for rule in decision["rules"]),
             version,
             str(approval or ""),
+            stages,
         ),
         champion=_row(champion, "") if champion else None,
         candidates=tuple(_candidate(store, run_id, row) for row in evaluation["leaderboard"]),
@@ -96,6 +98,23 @@ def run(context: Context, run_id: str, now: datetime, version: int | None = None
 def _decision(store: Store, run_id: str) -> tuple[dict[str, Any], Approval | None]:
     decided = load_decision(store, run_id)
     return decided.document, find_approval(store, run_id, decided)
+
+
+def _stages(context: Context, run_id: str, variant: str) -> tuple[int | None, bool, tuple[str, ...]]:
+    """The version that the winner was promoted as, whether it was taken back, and its trial and watch in words."""
+    promotion = promotion_of(load_changes(context.store, context.settings.model_name), run_id, variant)
+    said, taken_back = [], False
+    for name, passed, what in ((layout.CANARY, "passed", "trial"), (layout.WATCH, "kept", "watch")):
+        try:
+            found = read_json(context.store, layout.run_key(run_id, name))
+        except NotFoundError:
+            continue
+        failed = "" if found[passed] else "failed, "
+        said.append(f"{what.capitalize()} of version {found['version']}: {failed}{found['reason']}.")
+        if found.get("rolled_back_to") is not None:
+            taken_back = True
+            said.append(f"Version {found['rolled_back_to']} serves again.")
+    return promotion.version if promotion else None, taken_back, tuple(said)
 
 
 def _summary(plan: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:

@@ -54,7 +54,7 @@ def run(context: Context, run_id: str, variant: str) -> dict[str, Any]:
     training, validation = training_images(samples, settings.augment), validation_images(samples)
     wanted = Wanted(run_id, variant, tuple(plan["classes"]), maps.fingerprint, reader.shape())
     registry = Registry(settings)
-    start = choose_start(context, registry, wanted)
+    start = choose_start(context, wanted)
     tracked = registry.start_run(run_id, variant, _parameters(context, plan, wanted, start))
     key = layout.run_key(run_id, variant, "checkpoint.npz")
     checkpoint = stored_checkpoint(store, key, {"feature maps": wanted.fingerprint})

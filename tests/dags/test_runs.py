@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ml.phantom import draw_phantoms
+from ml.promotions import find_champion
 from ml.registry import Registry
 from ml.upload import upload_folder
 
@@ -90,13 +91,17 @@ def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
             "examine",
             "approve",
             "review_labels",
+            "publish",
+            "canary",
             "promote",
+            "watch",
             "report",
         ),
         "success",
     )
-    champion = Registry(context.settings).champion()
+    champion = find_champion(context.store, context.settings.model_name)
     assert champion is not None
+    assert Registry(context.settings).champion() == champion.version
     assert (champion.version, champion.run_id) == (1, run.run_id)
     record = json.loads(context.store.get("snapshots/latest.json"))
     snapshot = json.loads(context.store.get(f"snapshots/{record['snapshot_id']}/snapshot.json"))
@@ -114,7 +119,7 @@ def test_second_retrain_extracts_nothing_and_a_rejected_one_still_gets_its_repor
     second, repeated = run_dag("retrain", conf={"variants": ["narrow"]})
 
     assert (states["gate"], states["approve"]) == ("success", "success")
-    assert (states["promote"], states["report"]) == ("skipped", "success")
+    assert (states["publish"], states["promote"], states["report"]) == ("skipped", "skipped", "success")
     assert shards
     assert [info.key for info in context.store.list("features/")] == shards
     assert Registry(context.settings).champion() is None

@@ -12,7 +12,7 @@ from ml.errors import ServingError
 
 if TYPE_CHECKING:
     from ml.context import Context
-    from ml.registry import Champion
+    from ml.promotions import Champion
 
 __all__ = ["Answers", "ask_everywhere", "wait_for_version"]
 

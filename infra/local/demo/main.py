@@ -110,11 +110,11 @@ def _report(
     console: Console, context: Context, layout: Layout, run: DagRun, missing: str | None, stays_up: bool
 ) -> None:
     from ml.plan import load_plan
-    from ml.registry import Registry
+    from ml.promotions import find_champion
 
     _title(console, "Result")
     print_run(console, context, run.run_id, missing)
-    champion = Registry(context.settings).champion()
+    champion = find_champion(context.store, context.settings.model_name)
     if champion is None:
         console.print("No version is served: none has cleared the gate yet.")
     else:

@@ -17,6 +17,7 @@ from ml.plan import store_plan
 from ml.registry import Registry
 from ml.steps import ingest, publish_snapshot
 from ml.storage import dump_json, read_json
+from promoted import record_promotion
 
 # MLflow's own modules warn when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -69,7 +70,7 @@ def trained(store, images, registry):
         store.put(f"runs/first-run/{variant}/predictions.parquet", predictions)
     store.put("runs/first-run/report.html", b"a page")
     narrow = SimpleNamespace(name="narrow", **read_json(store, "runs/first-run/narrow/candidate.json"))
-    registry.promote(registry.register(narrow, "uri"), "better")
+    record_promotion(store, "classifier", "first:run", narrow.name)
     return ids
 
 
@@ -125,10 +126,9 @@ def test_ensembles_and_ablations_are_named_as_they_are_published(store, context,
 
 
 def test_a_promotion_that_the_registry_lost_is_known_by_its_record(context, store, trained):
-    record = {"run_id": "first:run", "variant": "wide", "version": 7}
-    store.put("promotions/classifier/00000007.json", dump_json(record))
+    record_promotion(store, "classifier", "first:run", "wide", version=7)
 
-    assert saw(context, trained[0]) == [("narrow", "train", 1, True, False), ("wide", "train", 7, False, False)]
+    assert saw(context, trained[0]) == [("narrow", "train", 1, False, False), ("wide", "train", 7, True, False)]
 
 
 def test_an_image_that_no_run_names_was_seen_by_no_model(context, trained):

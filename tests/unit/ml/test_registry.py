@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ml.registry import Champion, Registry
+from ml.registry import Registry
 
 # MLflow's own modules warn when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -36,31 +36,40 @@ def test_there_is_no_champion_before_the_first_promotion(registry):
     assert registry.champion() is None
 
 
-def test_champion_is_the_promoted_candidate(registry, candidate):
-    version = registry.register(candidate("run-1"), "models/tiny/1")
-    registry.promote(version, "better")
+def test_aliases_follow_what_they_are_told(registry, candidate):
+    first, second = (registry.claim_version(candidate(run), "uri", 0) for run in ("run-1", "run-2"))
 
-    assert registry.champion() == Champion(1, "run-1", "vgg16")
-
-
-def test_claimed_version_is_not_the_champion_yet(registry, candidate):
-    registry.promote(registry.register(candidate("run-1"), "uri"), "first")
-
-    registry.register(candidate("run-2"), "uri")
-
-    assert registry.champion().version == 1
+    for champion, challenger in ((None, first), (first, None), (first, second), (second, None), (None, None)):
+        registry.point_aliases(champion, challenger)
+        assert (registry._aliases().get("champion"), registry._aliases().get("challenger")) == (champion, challenger)
+        assert registry.champion() == champion
 
 
-def test_candidate_keeps_its_number_however_often_it_asks(registry, candidate):
+def test_every_claim_is_a_number_of_its_own(registry, candidate):
     first, second = candidate("run-1"), candidate("run-2")
 
-    assert [registry.register(one, "uri") for one in (first, first, second, first, second)] == [1, 1, 2, 1, 2]
+    assert [registry.claim_version(one, "uri", 0) for one in (first, first, second)] == [1, 2, 3]
+    assert (registry.versions_of(first), registry.versions_of(second)) == ([1, 2], [3])
 
 
-def test_two_variants_of_a_run_get_two_numbers(registry, candidate):
-    numbers = [registry.register(candidate("run-1", variant), "uri") for variant in ("vgg16", "vgg19")]
+def test_numbers_that_the_store_knows_are_not_claimed_again(registry, candidate):
+    """A registry that was set up anew counts from 1."""
+    one = candidate("run-1")
 
-    assert numbers == [1, 2]
+    assert registry.claim_version(one, "uri", above=4) == 5
+    assert registry.claim_version(one, "uri", above=4) == 6
+
+
+def test_only_published_versions_count_as_such(registry, candidate):
+    one, other = candidate("run-1"), candidate("run-1", "vgg19")
+    version = registry.claim_version(one, "uri", 0)
+    registry.claim_version(other, "uri", 0)
+
+    registry.record_published(version, "Cleared.", {"approved_by": "Alice"})
+
+    assert registry.versions() == {("run-1", "vgg16"): 1}
+    stored = registry._client.get_model_version("tiny", "1")
+    assert (stored.description, stored.tags["quartet.approved_by"]) == ("Cleared.", "Alice")
 
 
 def test_run_keeps_parameters_metrics_files_and_tags(registry, settings):

@@ -12,6 +12,7 @@ from ml.registry import Registry
 from ml.storage import dump_json, read_json
 from ml.tombstones import write_tombstones
 from ml.warm_start import Start, Wanted, choose_start
+from promoted import record_promotion
 
 # MLflow's own modules warn when they are imported.
 pytestmark = [
@@ -60,11 +61,11 @@ def champion(context, registry, head):
             mlflow_run_id=tracked,
         )
         store_candidate(context.store, trained, head)
-    registry.promote(registry.register(dataclasses.replace(trained, variant="xception"), "uri"), "better")
+    record_promotion(context.store, context.settings.model_name, "old", "xception")
 
 
-def test_head_of_the_same_variant_in_the_champions_run_is_the_start(context, registry, champion, head):
-    start = choose_start(context, registry, WANTED)
+def test_head_of_the_same_variant_in_the_champions_run_is_the_start(context, champion, head):
+    start = choose_start(context, WANTED)
 
     assert start.candidate == "old/vgg16"
     assert start.cold_because is None
@@ -72,11 +73,11 @@ def test_head_of_the_same_variant_in_the_champions_run_is_the_start(context, reg
         np.testing.assert_array_equal(one, other)
 
 
-def test_it_has_to_be_asked_for(context, registry, champion):
+def test_it_has_to_be_asked_for(context, champion):
     train = context.settings.train.model_copy(update={"warm_start": False})
     settings = context.settings.model_copy(update={"train": train})
 
-    assert choose_start(Context(settings, context.store), registry, WANTED) == Start()
+    assert choose_start(Context(settings, context.store), WANTED) == Start()
 
 
 @pytest.mark.parametrize(
@@ -93,24 +94,24 @@ def test_it_has_to_be_asked_for(context, registry, champion):
     ],
     ids=["no-head", "own-run", "more-classes", "order", "fingerprint", "shape", "sizes", "two-things"],
 )
-def test_head_that_does_not_fit_is_no_start(context, registry, champion, wanted, sizes, reason):
+def test_head_that_does_not_fit_is_no_start(context, champion, wanted, sizes, reason):
     train = context.settings.train.model_copy(update=sizes)
     changed = Context(context.settings.model_copy(update={"train": train}), context.store)
 
-    start = choose_start(changed, registry, dataclasses.replace(WANTED, **wanted))
+    start = choose_start(changed, dataclasses.replace(WANTED, **wanted))
 
     assert start == Start(cold_because=reason)
 
 
-def test_before_the_first_champion_there_is_no_start(context, registry):
-    assert choose_start(context, registry, WANTED) == Start(cold_because="there is no champion yet")
+def test_before_the_first_champion_there_is_no_start(context):
+    assert choose_start(context, WANTED) == Start(cold_because="there is no champion yet")
 
 
-def test_head_that_another_version_built_is_no_start(context, registry, champion, tmp_path):
+def test_head_that_another_version_built_is_no_start(context, champion, tmp_path):
     build_head((2, 2, 6), 3, context.settings.train).save_weights(tmp_path / "head.weights.h5")
     context.store.upload(tmp_path / "head.weights.h5", "runs/old/vgg16/head.weights.h5")
 
-    assert "does not fit" in choose_start(context, registry, WANTED).cold_because
+    assert "does not fit" in choose_start(context, WANTED).cold_because
 
 
 @pytest.fixture
@@ -128,17 +129,17 @@ def forget(store, image_id):
     write_tombstones(store, {"image_ids": [image_id], "pixel_id": None})
 
 
-def test_head_that_was_fitted_to_a_forgotten_image_is_no_start(context, registry, champion, samples_of):
+def test_head_that_was_fitted_to_a_forgotten_image_is_no_start(context, champion, samples_of):
     samples_of("old", "withdrawn")
     forget(context.store, "withdrawn")
 
-    start = choose_start(context, registry, WANTED)
+    start = choose_start(context, WANTED)
 
     assert start.weights is None
     assert start.cold_because == "old/vgg16, from which old/vgg16 comes, saw an image that was forgotten since"
 
 
-def test_head_that_goes_back_to_one_is_no_start_either(context, registry, champion, samples_of):
+def test_head_that_goes_back_to_one_is_no_start_either(context, champion, samples_of):
     record = read_json(context.store, "runs/old/vgg16/candidate.json")
     context.store.put("runs/old/vgg16/candidate.json", dump_json(record | {"started_from": "older/vgg16"}))
     context.store.put("runs/older/vgg16/candidate.json", dump_json(record | {"run_id": "older"}))
@@ -146,11 +147,11 @@ def test_head_that_goes_back_to_one_is_no_start_either(context, registry, champi
     samples_of("older", "withdrawn")
     forget(context.store, "withdrawn")
 
-    assert choose_start(context, registry, WANTED).cold_because.startswith("older/vgg16, from which old/vgg16 comes")
+    assert choose_start(context, WANTED).cold_because.startswith("older/vgg16, from which old/vgg16 comes")
 
 
-def test_head_that_was_only_measured_on_a_forgotten_image_is_a_start(context, registry, champion, samples_of):
+def test_head_that_was_only_measured_on_a_forgotten_image_is_a_start(context, champion, samples_of):
     samples_of("old", "another", test="withdrawn")
     forget(context.store, "withdrawn")
 
-    assert choose_start(context, registry, WANTED).candidate == "old/vgg16"
+    assert choose_start(context, WANTED).candidate == "old/vgg16"

@@ -106,7 +106,8 @@ def extract_features(context: Context, run_id: str) -> list[dict[str, Any]]:
 
 
 def retrain(context: Context, run_id: str) -> Run:
-    from ml.steps import evaluate, examine, gate, promote, report, review_labels, split, train
+    from ml.rollout import roll_out
+    from ml.steps import evaluate, examine, gate, report, review_labels, split, train
 
     plan = split.run(context, run_id)
     extracted = extract_features(context, run_id)
@@ -114,9 +115,9 @@ def retrain(context: Context, run_id: str) -> Run:
     evaluation = evaluate.run(context, run_id)
     examination = examine.run(context, run_id)
     decision = gate.run(context, run_id)
-    promotion = promote.run(context, run_id) if decision["promoted"] else None
+    promotion = roll_out(context, run_id) if decision["promoted"] else None
     review_labels.run(context, run_id)
-    page = report.run(context, run_id, NOW, promotion and promotion["version"])
+    page = report.run(context, run_id, NOW)
     return Run(context, run_id, plan, extracted, trained, evaluation, examination, decision, promotion, page)
 
 
@@ -189,14 +190,15 @@ def voting_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="session")
 def ensemble_promotion(voting_run: Run) -> dict[str, Any]:
     """The ensemble as champion, as if it had won and been cleared."""
-    from ml.steps import examine, promote
+    from ml.rollout import roll_out
+    from ml.steps import examine
 
     store, keys = voting_run.context.store, ("runs/vote/evaluation.json", "runs/vote/decision.json")
     before = [store.get(key) for key in keys]
     store.put(keys[0], dump_json(voting_run.evaluation | {"chosen": "ensemble"}))
     examine.run(voting_run.context, "vote")
     store.put(keys[1], dump_json(voting_run.decision | {"variant": "ensemble", "promoted": True}))
-    promotion = promote.run(voting_run.context, "vote")
+    promotion = roll_out(voting_run.context, "vote")
     for key, data in zip(keys, before, strict=True):
         store.put(key, data)
     return promotion

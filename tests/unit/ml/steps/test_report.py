@@ -32,7 +32,7 @@ def test_page_says_what_a_search_has_changed(first_run):
     store = first_run.context.store
     store.put("runs/first/wide/tuning.json", dump_json({"changes": {"units": 128, "noise": 0.2}, "trials": [{}, {}]}))
 
-    report.run(first_run.context, "first", NOW, 1)
+    report.run(first_run.context, "first", NOW)
     page = store.get("runs/first/report.html").decode()
     store.delete("runs/first/wide/tuning.json")
 
@@ -82,7 +82,7 @@ def test_page_of_a_run_without_a_review_says_nothing_of_labels(first_run):
     record = store.get(key)
     store.delete(key)
 
-    report.run(first_run.context, "first", NOW, 1)
+    report.run(first_run.context, "first", NOW)
     page = store.get("runs/first/report.html").decode()
     store.put(key, record)
 
@@ -100,7 +100,7 @@ def test_page_names_the_members_of_the_ensemble(voting_run):
 def test_pictures_that_a_kind_of_candidate_lacks_are_not_missed(voting_run, caplog):
     from datetime import UTC, datetime
 
-    report.run(voting_run.context, "vote", datetime.now(UTC), 1)
+    report.run(voting_run.context, "vote", datetime.now(UTC))
 
     assert "has no" not in caplog.text
 
@@ -112,10 +112,10 @@ def test_missing_picture_is_left_out_of_the_page(first_run, caplog):
     picture = store.get("runs/first/wide/attention.png")
     store.delete("runs/first/wide/attention.png")
 
-    report.run(first_run.context, "first", datetime.now(UTC), 1)
+    report.run(first_run.context, "first", datetime.now(UTC))
 
     store.put("runs/first/wide/attention.png", picture)
-    report.run(first_run.context, "first", datetime.now(UTC), 1)
+    report.run(first_run.context, "first", datetime.now(UTC))
     assert "wide has no attention.png" in caplog.text
 
 

@@ -10,7 +10,7 @@ from ml.candidates import load_candidate, load_head
 from ml.context import Context
 from ml.feature_plan import load_maps
 from ml.precision import resolve_precision
-from ml.registry import Registry
+from ml.promotions import find_champion
 from ml.steps import split, train
 
 from .conftest import extract_features
@@ -103,7 +103,7 @@ def test_nothing_is_left_of_a_checkpoint(first_run):
 def test_warm_training_goes_on_from_the_champions_run(first_run):
     """Of every variant: the champion is one of them, the other lies in the same run."""
     run = retrained(first_run, "warm", warm_start=True, warm_epochs=2)
-    champion = Registry(first_run.context.settings).champion()
+    champion = find_champion(first_run.context.store, "tiny")
 
     for variant in ("narrow", "wide"):
         candidate = load_candidate(run.store, "warm", variant)

@@ -1,0 +1,81 @@
+"""
+# Roll back
+
+Makes an earlier version the stable one at the model servers, and the champion. Started by hand only; the reason is kept
+on record with the name of who gave it. `quartet history` shows the record.
+
+| task | does |
+|--|--|
+| `roll_back` | appends to the record of what serves, and moves the registry's aliases |
+| `confirm` | waits until the model server answers with that version |
+
+The version is loaded already where it is the one that served before, so that the swap takes seconds. No request fails.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Metadata, Param, dag, get_current_context, task
+
+from plugins.alerts import FailureNotifier, tell_of_rollback
+from plugins.assets import CHAMPION, DEFAULT_ARGS
+from plugins.step_context import open_context
+
+
+@dag(
+    dag_display_name="Roll back",
+    schedule=None,
+    default_args=DEFAULT_ARGS,
+    dagrun_timeout=timedelta(hours=1),
+    on_failure_callback=FailureNotifier(),
+    max_active_runs=1,
+    tags=["quartet", "serving"],
+    doc_md=__doc__,
+    params={
+        "reason": Param(
+            type="string",
+            minLength=3,
+            title="Reason",
+            description="Why the version that serves now is taken back; kept on record.",
+        ),
+        "version": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Version",
+            description="To serve from now on; empty means the one that served before.",
+        ),
+    },
+)
+def rollback() -> None:
+    """Record, and see that it serves."""
+
+    @task(outlets=[CHAMPION], doc_md="Append the rollback to the record of what serves, and move the aliases.")
+    def roll_back() -> Any:
+        from datetime import UTC, datetime
+
+        from ml.steps import roll_back
+
+        airflow = get_current_context()
+        params, run = airflow["params"], airflow["dag_run"]
+        by = getattr(run, "triggering_user_name", None) or "unknown user of Airflow"
+        with open_context() as context:
+            change = roll_back.run(context, params["version"], params["reason"], by, datetime.now(UTC))
+            tell_of_rollback(context.settings, change)
+        yield Metadata(CHAMPION, extra=change)
+        return change["version"]
+
+    @task(doc_md="Wait until the model server answers with the version.")
+    def confirm(version: int) -> float:
+        from ml.steps import roll_back
+
+        with open_context() as context:
+            return roll_back.wait_until_served(context, version, seconds=120)
+
+    version: Any = roll_back()
+    confirm(version)
+
+
+rollback()

@@ -1,0 +1,87 @@
+"""The alerts about what serves: a trial that was not stood, a version taken back, a rollback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ml.alerting.alert import Alert, Fact, Link
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from ml.alerting.compose import RunReference
+
+__all__ = ["canary_alert", "rollback_alert", "taken_back_alert"]
+
+
+def canary_alert(trial: Mapping[str, Any], run: RunReference, base_url: str, at: datetime) -> Alert:
+    """A version did badly beside the champion and is withdrawn.
+
+    Args:
+        trial: what :func:`ml.steps.canary.run` returned.
+        run: which task.
+        base_url: of Airflow's UI.
+        at: when.
+    """
+    return Alert(
+        "critical",
+        f"{run.dag_id}: version {trial['version']} did not stand its trial",
+        f"The model in production stays. {trial['reason']}",
+        at,
+        (*_checks(trial), *run.facts),
+        (Link("task log", run.url(base_url)),),
+        "Compare the versions at the model server, whose log says more of errors. A limit that asks for too much is "
+        "changed under `promotion.canary`; then clear `canary`.",
+    )
+
+
+def taken_back_alert(watch: Mapping[str, Any], run: RunReference, base_url: str, at: datetime) -> Alert:
+    """A version did badly after the swap; it was taken back, if there was another.
+
+    Args:
+        watch: what :func:`ml.steps.watch.run` returned.
+        run: which task.
+        base_url: of Airflow's UI.
+        at: when.
+    """
+    back = watch["rolled_back_to"]
+    after = f"Version {back} serves again." if back is not None else "It still serves: there is no earlier version."
+    return Alert(
+        "critical",
+        f"{run.dag_id}: version {watch['version']} does badly",
+        f"{after} {watch['reason']}",
+        at,
+        (*_checks(watch), *run.facts),
+        (Link("task log", run.url(base_url)),),
+        "See the model server's log. Where the version is not to blame, make it stable again with the DAG `rollback`, "
+        "naming it.",
+    )
+
+
+def rollback_alert(change: Mapping[str, Any], run: RunReference, base_url: str, at: datetime) -> Alert:
+    """Somebody made another version the stable one.
+
+    Args:
+        change: what :func:`ml.steps.roll_back.run` returned.
+        run: which task.
+        base_url: of Airflow's UI.
+        at: when.
+    """
+    return Alert(
+        "warning",
+        f"{run.dag_id}: back to version {change['version']}",
+        f"{change['by']} took back version {change['from']}: {change['reason']}",
+        at,
+        (Fact("serves now", f"version {change['version']}, {change['variant']} of {change['run_id']}"), *run.facts),
+        (Link("task log", run.url(base_url)),),
+        "Nothing needs to be done for the swap itself. The next winner is compared with this version.",
+    )
+
+
+def _checks(found: Mapping[str, Any]) -> list[Fact]:
+    return [
+        Fact(check["name"], f"{check['measured']}, required {check['required']}")
+        for check in found["checks"]
+        if not check["passed"]
+    ]

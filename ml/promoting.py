@@ -1,0 +1,90 @@
+"""What the steps from a published version to the stable one share."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ml.errors import ConflictError
+from ml.promotions import Change, append_change, load_changes, newest_change
+from ml.registry import Registry
+from ml.serving_state import ServingState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from ml.context import Context
+    from ml.promotions import Action
+
+__all__ = ["change_of", "settle_aliases", "withdraw"]
+
+log = logging.getLogger(__name__)
+
+#: Somebody who appends between reading and writing makes a change be decided anew; more often than this is no chance.
+TRIES = 10
+
+
+def change_of(
+    context: Context,
+    changes: Sequence[Change],
+    publication: Mapping[str, Any],
+    action: Action,
+    reason: str,
+    now: datetime,
+    by: str = "pipeline",
+    evidence: Mapping[str, Any] | None = None,
+) -> Change:
+    """The next record: what an action on a published version does to what serves.
+
+    Args:
+        context: settings and store.
+        changes: all records, the oldest first.
+        publication: as :func:`ml.steps.publish.load_publication` gives it.
+        action: canary, promote or withdraw.
+        reason: why.
+        now: when.
+        by: who decided.
+        evidence: what that rests on.
+    """
+    from ml.candidates import load_candidate
+
+    run_id, variant, version = publication["run_id"], publication["variant"], int(publication["version"])
+    before = changes[-1].serving if changes else ServingState()
+    moves = {"canary": before.begin_canary, "promote": before.promote, "withdraw": before.withdraw}
+    return Change(
+        number=(changes[-1].number if changes else 0) + 1,
+        action=action,
+        version=version,
+        serving=moves[action](version),
+        run_id=run_id,
+        variant=variant,
+        snapshot_id=load_candidate(context.store, run_id, variant).snapshot_id,
+        by=by,
+        reason=reason,
+        at=now.isoformat(),
+        evidence=dict(evidence or {}),
+    )
+
+
+def withdraw(context: Context, publication: Mapping[str, Any], reason: str, now: datetime) -> None:
+    """End a version's trial; where it is on none any more, nothing is written."""
+    store, name = context.store, context.settings.model_name
+    for attempt in range(TRIES):
+        changes = load_changes(store, name)
+        if not changes or changes[-1].serving.canary != publication["version"]:
+            break
+        try:
+            append_change(store, name, change_of(context, changes, publication, "withdraw", reason, now))
+            break
+        except ConflictError:
+            if attempt == TRIES - 1:
+                raise
+    settle_aliases(context)
+
+
+def settle_aliases(context: Context) -> None:
+    """Make the registry's aliases say what the newest record says; mends what a killed task left."""
+    newest = newest_change(context.store, context.settings.model_name)
+    if newest is not None:
+        Registry(context.settings).point_aliases(newest.serving.stable, newest.serving.canary)

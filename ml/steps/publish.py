@@ -1,0 +1,151 @@
+"""Task ``publish``: export the winner, try it in a fresh model server, and publish it as the next version."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml import layout
+from ml.approval import find_approval, load_decision, require_cleared
+from ml.candidates import load_candidate
+from ml.errors import DataError
+from ml.golden import load_golden
+from ml.model_card import describe_model, render_model_card
+from ml.promotions import load_changes, promotion_of
+from ml.publication import claim_version, find_published, upload_version
+from ml.registry import Registry
+from ml.storage import dump_json, read_json
+
+if TYPE_CHECKING:
+    from ml.approval import Approval, Decided
+    from ml.candidates import Contender
+    from ml.context import Context
+
+__all__ = ["approval_tags", "load_publication", "require_approval", "run"]
+
+log = logging.getLogger(__name__)
+
+#: Largest difference in probability from the evaluation, which read features rounded to float16 and computed in batches
+#: of another size: bfloat16 rounds after every layer, and a deep network carries that along.
+TOLERANCE = {"float32": 0.01, "bfloat16": 0.1}
+
+
+def run(context: Context, run_id: str) -> dict[str, Any]:
+    """Publish the run's winner.
+
+    Every file is written before ``SHA256SUMS``, that before the registry's record. What was published before is not
+    published again; a try that was killed before the sums is followed by one with the next number.
+
+    Returns:
+        ``run_id``, ``variant``, ``version``, ``uri`` and ``validation``, what the fresh server was measured to do.
+
+    Raises:
+        DataError: the gate rejected the run, a person rejected it or has yet to approve, or the exported model
+            disagrees with the evaluation.
+        ServingError: a model server does not load the exported model, or answers otherwise than it.
+    """
+    decided = load_decision(context.store, run_id)
+    approval = require_approval(context, run_id, decided)
+    store, name = context.store, context.settings.model_name
+    candidate = load_candidate(store, run_id, decided.document["variant"])
+    registry = Registry(context.settings)
+    promoted = promotion_of(load_changes(store, name), run_id, candidate.name)
+    version = promoted.version if promoted else find_published(store, registry, name, candidate)
+    if version is None:
+        version = _publish(context, registry, candidate, decided, approval)
+    prefix = layout.model_prefix(name, version)
+    registry.record_published(version, decided.document["reason"], approval_tags(approval))
+    registry.log_files(candidate.mlflow_run_id, {layout.MODEL_CARD: store.get(f"{prefix}assets.extra/model_card.md")})
+    publication = {
+        "run_id": run_id,
+        "variant": candidate.name,
+        "version": version,
+        "uri": store.uri(prefix),
+        "validation": read_json(store, f"{prefix}assets.extra/{layout.INFRA_VALIDATION}"),
+    }
+    store.put(layout.run_key(run_id, layout.PUBLICATION), dump_json(publication))
+    return publication
+
+
+def load_publication(context: Context, run_id: str) -> dict[str, Any]:
+    """What :func:`run` returned."""
+    return dict(read_json(context.store, layout.run_key(run_id, layout.PUBLICATION)))
+
+
+def require_approval(context: Context, run_id: str, decided: Decided) -> Approval | None:
+    """The approval that the promotion rests on; None where none is wanted and none was given.
+
+    Raises:
+        DataError: the gate rejected the run, a person did, or one has yet to answer.
+    """
+    require_cleared(run_id, decided)
+    approval = find_approval(context.store, run_id, decided)
+    if approval is not None and approval.approved:
+        return approval
+    remedy = f"Answer in Airflow, clear `approve` there to be asked again, or run `quartet approve {run_id} --by NAME`."
+    if approval is not None and approval.answer is not None:
+        raise DataError(f"Run {run_id} was not approved: {approval}", remedy)
+    if context.settings.gate.approval is not None:
+        raise DataError(f"Run {run_id} waits for a person's approval (`gate.approval`).", remedy)
+    return None
+
+
+def approval_tags(approval: Approval | None) -> dict[str, str]:
+    """Who approved and when, as tags; none where nobody was asked."""
+    if approval is None or approval.answer is None:
+        return {}
+    given = approval.answer
+    found = {"approved_by": given.by, "approved_by_id": given.by_id, "approved_at": given.at}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _publish(
+    context: Context, registry: Registry, candidate: Contender, decided: Decided, approval: Approval | None
+) -> int:
+    """Export the winner, try it, and write it with what is to be known of it; returns its version."""
+    store, name = context.store, context.settings.model_name
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        validation = _export(context, candidate, path)
+        version = claim_version(store, registry, name, candidate)
+        card = describe_model(context, candidate, version, decided.document["reason"], datetime.now(UTC))
+        extras = {
+            layout.DECISION: dump_json(decided.document),
+            layout.INFRA_VALIDATION: dump_json(validation),
+            layout.MODEL_CARD: render_model_card(card).encode(),
+        }
+        if approval is not None:
+            extras[layout.APPROVAL] = dump_json(approval.to_dict())
+        for file, data in extras.items():
+            (path / "assets.extra" / file).write_bytes(data)
+        upload_version(store, path, name, version)
+    log.info("version %d is published from %s: %s", version, candidate.name, validation)
+    return version
+
+
+def _export(context: Context, candidate: Contender, path: Path) -> dict[str, Any]:
+    """Export, and ask a fresh server; returns what was measured."""
+    from serving.validation import validate_saved_model
+
+    from ml.export import write_warmup
+    from ml.prediction import export
+
+    settings = context.settings.promotion.validation
+    golden = load_golden(context.store, candidate, settings.images)
+    export(context, candidate, path)
+    write_warmup(path, context.settings.model_name, golden.images[0])
+    # The coarsest member's, whose rounding the vote carries along.
+    tolerance = max(TOLERANCE[member.candidate.precision] for member in candidate.members)
+    found = validate_saved_model(
+        path,
+        context.settings.model_name,
+        golden.images,
+        golden.probabilities,
+        tolerance=tolerance,
+        command=settings.command,
+        timeout_seconds=settings.timeout_seconds,
+    )
+    return dict(found.to_dict())

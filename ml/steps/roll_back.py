@@ -1,0 +1,56 @@
+"""Task ``roll_back``: make an earlier version the stable one, with the reason on record."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ml.rollback import roll_back
+from ml.serving_state import STABLE
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ml.context import Context
+
+__all__ = ["run", "wait_until_served"]
+
+log = logging.getLogger(__name__)
+
+
+def run(context: Context, version: int | None, reason: str, by: str, now: datetime) -> dict[str, Any]:
+    """Go back to a version, by default to the one that served before.
+
+    Returns:
+        ``version`` that is to serve, ``from`` which one, ``run_id`` and ``variant`` of it, ``reason``, ``by`` and
+        ``number`` of the record.
+
+    Raises:
+        DataError: see :func:`ml.rollback.roll_back`.
+        ConflictError: others keep changing what serves.
+    """
+    change = roll_back(context, version, reason, by, now)
+    assert change is not None, "it was expected to be no certain version"
+    log.info("version %d takes the place of %s: %s", change.version, change.evidence["from"], reason)
+    return {
+        "version": change.version,
+        "from": change.evidence["from"],
+        "run_id": change.run_id,
+        "variant": change.variant,
+        "reason": reason,
+        "by": by,
+        "number": change.number,
+    }
+
+
+def wait_until_served(context: Context, version: int, seconds: float) -> float:
+    """Wait until the model server answers with a version as the stable one; how many seconds that took.
+
+    Raises:
+        ServingError: it does not within the limit.
+    """
+    from serving.client import GrpcClient
+    from serving.trial import wait_for_label
+
+    with GrpcClient.from_settings(context.settings) as client:
+        return wait_for_label(client, STABLE, version, seconds)
