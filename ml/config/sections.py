@@ -254,6 +254,10 @@ class ServingSettings(_Section):
     grpc_port: int = Field(8500, ge=1, le=65535)
     rest_port: int = Field(8501, ge=1, le=65535)
     timeout_seconds: float = Field(30, gt=0)
+    label: str | None = Field(
+        "stable", min_length=1, description="that clients ask; null asks the highest version that is loaded"
+    )
+    retries: int = Field(4, ge=0, le=20, description="of a client's call while the server is unavailable")
     sync_port: int | None = Field(
         None, ge=1, le=65535, description="of the sync beside the server, for its health and metrics; null for none"
     )

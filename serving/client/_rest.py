@@ -1,161 +1,148 @@
-"""The REST client."""
+"""The clients over REST."""
 
 from __future__ import annotations
 
-import base64
+import asyncio
+import threading
+import weakref
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
 
-import requests
+import aiohttp
 
-from ml.errors import ServingError
-from serving.client._answers import (
-    NO_ANSWER,
-    ModelMetadata,
-    Prediction,
-    Signature,
-    TensorDescription,
-    VersionStatus,
-    address_of,
-    predictions,
-    serving_error,
-)
+from serving.client._answers import address_of
+from serving.client._base import AsyncClient, Client
+from serving.client._errors import NO_ANSWER, UnavailableError, UnexpectedAnswerError, call_error
+from serving.client._rest_language import RestLanguage, model_url, rest_error
+from serving.client._retries import DEFAULT_RETRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine
 
-    from ml.config import Settings
+    from serving.client._calls import Call, T
 
-__all__ = ["RestClient"]
-
-#: Remedies go by the protocol's codes, of which HTTP keeps less.
-CODES = {
-    400: "INVALID_ARGUMENT",
-    404: "NOT_FOUND",
-    429: "RESOURCE_EXHAUSTED",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
+__all__ = ["AsyncRestClient", "RestClient"]
 
 
-class RestClient:
-    """Asks one model of a server; one thread's, and closed by ``with``.
+class _Connections:
+    """HTTP connections that are kept between calls; belongs to one event loop."""
+
+    def __init__(self, address: str, model_name: str) -> None:
+        self._address, self._url = address, model_url(address, model_name)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, call: Call[T], seconds: float) -> bytes:
+        """One try; its time is for everything, from connecting to the last byte."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        verb = "GET" if call.body is None else "POST"
+        options: dict[str, Any] = {"timeout": aiohttp.ClientTimeout(total=seconds), "allow_redirects": False}
+        if call.body is not None:
+            options |= {"data": call.body, "headers": {"Content-Type": "application/json"}}
+        try:
+            async with self._session.request(verb, self._url + call.path, **options) as response:
+                body = await response.read()
+        except TimeoutError as error:
+            raise call_error(self._address, "DEADLINE_EXCEEDED", f"nothing within {seconds:.3g} s") from error
+        # Refused, reset, or ended in the middle of an answer: what gRPC calls UNAVAILABLE.
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
+            text = str(error) or type(error).__name__
+            raise UnavailableError(f"{self._address} does not answer: {text}.", NO_ANSWER, "UNAVAILABLE") from error
+        except aiohttp.ClientError as error:
+            raise UnexpectedAnswerError(f"{self._address} does not speak HTTP: {error}.", NO_ANSWER) from error
+        if response.status != HTTPStatus.OK:
+            raise rest_error(self._address, response.status, body)
+        return body
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+class _Loop:
+    """An event loop in a thread of its own, for those who wait: what it runs ends in time, whatever a server does."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="rest-client", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # left by an interrupt; of a future that is done nothing is left to cancel
+
+    def close(self, connections: _Connections) -> None:
+        if self._loop.is_closed():
+            return
+        self.run(connections.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class RestClient(Client):
+    """Asks one model of a server; may be shared by threads, not by forked processes, and is closed by ``with``.
 
     Args:
         host: of the server.
         port: its REST port.
         model_name: of the model.
-        timeout_seconds: for connecting, and for each wait for an answer.
+        timeout_seconds: for each call, connecting and further tries included.
+        label: that is asked unless a call says otherwise; None asks the highest version that is loaded.
+        retries: further tries where the server is unavailable.
     """
 
-    def __init__(self, host: str, port: int, model_name: str, timeout_seconds: float = 30.0) -> None:
-        self.address = f"http://{address_of(host, port)}"
-        self._url = f"{self.address}/v1/models/{quote(model_name, safe='')}"
-        self._timeout_seconds = timeout_seconds
-        self._session = requests.Session()
-        # A proxy for the way out of a company is no way to a server inside it.
-        self._session.trust_env = False
+    PORT = "rest_port"
 
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """A client of the server that the settings name."""
-        serving = settings.serving
-        return cls(serving.host, serving.rest_port, settings.model_name, serving.timeout_seconds)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        model_name: str,
+        timeout_seconds: float = 30.0,
+        *,
+        label: str | None = None,
+        retries: int = DEFAULT_RETRIES,
+    ) -> None:
+        address = f"http://{address_of(host, port)}"
+        super().__init__(address, RestLanguage(address), timeout_seconds, label, retries)
+        self._connections, self._loop = _Connections(address, model_name), _Loop()
+        self._closing = weakref.finalize(self, self._loop.close, self._connections)
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._closing()
 
-    def predict(self, images: Sequence[bytes], version: int | None = None) -> list[Prediction]:
-        """Classify encoded JPEG or PNG images, one answer for each in their order.
-
-        Args:
-            images: no images give no answers.
-            version: the newest that is loaded by default.
-
-        Raises:
-            ServingError: no answer in time, no such model, or bytes that are not an image.
-        """
-        if not images:
-            return []
-        instances = [{"b64": base64.b64encode(image).decode("ascii")} for image in images]
-        answer = self._call("POST", f"{_choice(version)}:predict", {"instances": instances})
-        rows = answer.get("predictions", [])
-        if not rows or not isinstance(rows[0], dict):
-            return predictions(self.address, len(images), {}, version)
-        outputs = {name: [row[name] for row in rows] for name in rows[0]}
-        return predictions(self.address, len(images), outputs, version)
-
-    def status(self) -> list[VersionStatus]:
-        """The versions the server has seen, from the highest to the lowest.
-
-        Raises:
-            ServingError: no answer in time, or no such model.
-        """
-        answer = self._call("GET", "")
-        return [
-            VersionStatus(
-                int(entry["version"]), entry["state"], entry["status"]["error_code"], entry["status"]["error_message"]
-            )
-            for entry in answer["model_version_status"]
-        ]
-
-    def metadata(self, version: int | None = None) -> ModelMetadata:
-        """The signatures of a version, of the newest that is loaded by default.
-
-        Raises:
-            ServingError: no answer in time, or no such model.
-        """
-        answer = self._call("GET", f"{_choice(version)}/metadata")
-        found = answer["metadata"]["signature_def"]["signature_def"]
-        signatures = {name: _signature(definition) for name, definition in found.items()}
-        return ModelMetadata(answer["model_spec"]["name"], int(answer["model_spec"]["version"]), signatures)
-
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        try:
-            response = self._session.request(method, self._url + path, json=body, timeout=self._timeout_seconds)
-        except requests.Timeout as error:
-            raise serving_error(
-                self.address, "DEADLINE_EXCEEDED", f"nothing within {self._timeout_seconds:g} s"
-            ) from error
-        except requests.RequestException as error:
-            raise ServingError(f"{self.address} does not answer: {error}.", NO_ANSWER) from error
-        if response.status_code != HTTPStatus.OK:
-            code = CODES.get(response.status_code, f"HTTP {response.status_code}")
-            raise serving_error(self.address, code, _message(response))
-        try:
-            return response.json()
-        except requests.JSONDecodeError as error:
-            raise ServingError(f"{self.address} did not answer in JSON: {error}.", NO_ANSWER) from error
+    def _send(self, call: Call[T], seconds: float) -> bytes:
+        return self._loop.run(self._connections.send(call, seconds))
 
 
-def _choice(version: int | None) -> str:
-    return "" if version is None else f"/versions/{version}"
+class AsyncRestClient(AsyncClient):
+    """:class:`RestClient` for one event loop: its calls are awaited, and it is closed by ``async with``."""
 
+    PORT = "rest_port"
 
-def _message(response: requests.Response) -> str:
-    try:
-        return str(response.json()["error"])
-    except (requests.JSONDecodeError, KeyError, TypeError):
-        # Not the model server: something else has the port, and its text says what.
-        return response.text[:256]
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        model_name: str,
+        timeout_seconds: float = 30.0,
+        *,
+        label: str | None = None,
+        retries: int = DEFAULT_RETRIES,
+    ) -> None:
+        address = f"http://{address_of(host, port)}"
+        super().__init__(address, RestLanguage(address), timeout_seconds, label, retries)
+        self._connections = _Connections(address, model_name)
 
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._connections.close()
 
-def _signature(definition: Mapping[str, Any]) -> Signature:
-    return Signature(
-        {name: _description(info) for name, info in definition["inputs"].items()},
-        {name: _description(info) for name, info in definition["outputs"].items()},
-    )
-
-
-def _description(info: Mapping[str, Any]) -> TensorDescription:
-    shape = info["tensor_shape"]
-    sizes = None if shape["unknown_rank"] else tuple(int(dim["size"]) for dim in shape["dim"])
-    return TensorDescription(info["dtype"], sizes)
+    async def _send(self, call: Call[T], seconds: float) -> bytes:
+        return await self._connections.send(call, seconds)

@@ -5,7 +5,8 @@ They are declared here, since the generated ones of ``tensorflow_serving.apis`` 
 client does not read are left out, which protobuf allows. They live in a pool of their own, so that a process may import
 TensorFlow besides.
 
-Source: ``tensorflow_serving/apis/*.proto`` and ``tensorflow/core/framework/{tensor,tensor_shape,types}.proto``.
+Source: ``tensorflow_serving/apis/*.proto``, ``tensorflow/core/framework/{tensor,tensor_shape,types}.proto`` and
+``tensorflow/core/example/{example,feature}.proto``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from google.protobuf import (  # type: ignore[import-untyped]
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["DATA_TYPES", "array_of", "message", "string_tensor"]
+__all__ = ["DATA_TYPES", "array_of", "float_tensor", "image_example", "message", "string_tensor"]
 
 #: DataType, by number.
 DATA_TYPES = {
@@ -47,7 +48,7 @@ DATA_TYPES = {
     22: "DT_UINT32",
     23: "DT_UINT64",
 }
-STRING = 7
+FLOAT, STRING = 1, 7
 #: Of the types that the project's outputs have: numpy's little-endian type and the field of the values.
 NUMERIC = {"DT_FLOAT": ("<f4", "float_val"), "DT_INT64": ("<i8", "int64_val"), "DT_INT32": ("<i4", "int_val")}
 
@@ -76,6 +77,11 @@ SCHEMA = {
     "SignatureDef": "map TensorInfoEntry inputs 1; map TensorInfoEntry outputs 2; string method_name 3",
     "SignatureDefEntry": "string key 1; SignatureDef value 2",
     "SignatureDefMap": "map SignatureDefEntry signature_def 1",
+    "BytesList": "repeated bytes value 1",
+    "Feature": "BytesList bytes_list 1",
+    "FeatureEntry": "string key 1; Feature value 2",
+    "Features": "map FeatureEntry feature 1",
+    "Example": "Features features 1",
 }
 PACKAGE = "quartet.wire"
 FIELD = re.compile(r"\s*(?:(repeated|map)\s+)?(\w+)\s+(\w+)\s+(\d+)\s*")
@@ -91,6 +97,21 @@ def string_tensor(values: list[bytes]) -> Any:
     tensor = message("TensorProto")(dtype=STRING, string_val=values)
     tensor.tensor_shape.dim.add(size=len(values))
     return tensor
+
+
+def float_tensor(values: NDArray[np.float32]) -> Any:
+    """A float tensor of the array's shape."""
+    tensor = message("TensorProto")(dtype=FLOAT, tensor_content=values.astype("<f4").tobytes())
+    for size in values.shape:
+        tensor.tensor_shape.dim.add(size=size)
+    return tensor
+
+
+def image_example(image: bytes) -> bytes:
+    """A serialised tf.Example with the one feature ``image_bytes``."""
+    example = message("Example")()
+    example.features.feature["image_bytes"].bytes_list.value.append(image)
+    return bytes(example.SerializeToString())
 
 
 def array_of(tensor: Any) -> NDArray[Any]:

@@ -1,8 +1,7 @@
 import pytest
 
-from ml.errors import ServingError
-from serving.client import Prediction
-from serving.client._answers import address_of, predictions, serving_error
+from serving.client import Prediction, UnexpectedAnswerError
+from serving.client._answers import address_of, class_names, explanations, predictions
 
 OUTPUTS = {"class_id": [1, 0], "class_name": ["b", "a"], "probabilities": [[0.25, 0.75], [1, 0]]}
 
@@ -14,28 +13,35 @@ def test_outputs_are_paired_image_by_image():
     ]
 
 
+def test_an_older_export_without_a_status_answers_for_images_that_decode():
+    assert [answer.ok for answer in predictions("there", 2, OUTPUTS, None)] == [True, True]
+
+
+def test_each_image_has_a_status_of_its_own():
+    answers = predictions("there", 2, OUTPUTS | {"status": ["OK", "UNDECODABLE"]}, None)
+
+    assert [(answer.status, answer.ok) for answer in answers] == [("OK", True), ("UNDECODABLE", False)]
+
+
 @pytest.mark.parametrize(
-    "outputs", [{}, OUTPUTS | {"class_id": [1]}, {"class_id": [1, 0]}], ids=["none", "too few", "one missing"]
+    "outputs",
+    [{}, OUTPUTS | {"class_id": [1]}, {"class_id": [1, 0]}, OUTPUTS | {"status": ["OK"]}],
+    ids=["none", "too few", "one missing", "too few statuses"],
 )
 def test_an_answer_that_does_not_fit_the_images_is_refused(outputs):
-    with pytest.raises(ServingError, match="there answered 2 images"):
+    with pytest.raises(UnexpectedAnswerError, match="there answered 2 images"):
         predictions("there", 2, outputs, None)
 
 
-@pytest.mark.parametrize(
-    ("code", "remedy"),
-    [
-        ("UNAVAILABLE", "Is the model server up"),
-        ("NOT_FOUND", "Has a version"),
-        ("DEADLINE_EXCEEDED", "timeout_seconds"),
-        ("INTERNAL", "See the model server's log."),
-    ],
-)
-def test_an_error_names_address_code_and_remedy(code, remedy):
-    error = serving_error("there:1", code, "because")
+def test_an_explanation_needs_the_map():
+    with pytest.raises(UnexpectedAnswerError, match="attention"):
+        explanations("there", 2, OUTPUTS, None)
 
-    assert str(error).startswith(f"there:1: {code}: because Remedy: ")
-    assert remedy in error.remedy
+
+@pytest.mark.parametrize("outputs", [{}, {"classes": [["a"], ["a"]]}], ids=["none", "of two images"])
+def test_labels_are_those_of_one_image(outputs):
+    with pytest.raises(UnexpectedAnswerError, match="classes"):
+        class_names("there", outputs)
 
 
 @pytest.mark.parametrize(("host", "address"), [("host", "host:1"), ("::1", "[::1]:1")])

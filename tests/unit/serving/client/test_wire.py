@@ -13,7 +13,7 @@ from tensorflow_serving.apis import (
     status_pb2,
 )
 
-from serving.client._wire import DATA_TYPES, array_of, message, string_tensor
+from serving.client._wire import DATA_TYPES, array_of, float_tensor, image_example, message, string_tensor
 
 OFFICIAL = {
     "TensorProto": tensor_pb2.TensorProto,
@@ -60,6 +60,21 @@ def test_a_string_tensor_is_read_by_tensorflow():
     wire = string_tensor([b"\0\xff", b""]).SerializeToString()
 
     assert tf.make_ndarray(tensor_pb2.TensorProto.FromString(wire)).tolist() == [b"\0\xff", b""]
+
+
+def test_a_float_tensor_is_read_by_tensorflow():
+    values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)[:, ::-1]
+    wire = float_tensor(values).SerializeToString()
+
+    np.testing.assert_array_equal(tf.make_ndarray(tensor_pb2.TensorProto.FromString(wire)), values)
+
+
+def test_an_example_is_read_by_tensorflow():
+    example = tf.train.Example.FromString(image_example(b"\0\xff"))
+
+    assert dict(example.features.feature) == {
+        "image_bytes": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"\0\xff"]))
+    }
 
 
 VALUES = {
