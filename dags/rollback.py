@@ -63,6 +63,7 @@ def rollback() -> None:
         by = getattr(run, "triggering_user_name", None) or "unknown user of Airflow"
         with open_context() as context:
             change = roll_back.run(context, params["version"], params["reason"], by, datetime.now(UTC))
+            roll_back.follow(context)
             tell_of_rollback(context.settings, change)
         yield Metadata(CHAMPION, extra=change)
         return change["version"]

@@ -36,7 +36,7 @@ class Golden:
     @property
     def class_ids(self) -> NDArray[np.int64]:
         """Of the most probable class, int64 [N]."""
-        return self.probabilities.argmax(axis=1).astype(np.int64)
+        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def load_golden(store: Store, candidate: Contender, count: int) -> Golden:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ml.context import Context
     from ml.promotions import Action
 
-__all__ = ["change_of", "settle_aliases", "withdraw"]
+__all__ = ["change_of", "follow_record", "settle_aliases", "withdraw"]
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,6 @@ TRIES = 10
 
 
 def change_of(
-    context: Context,
     changes: Sequence[Change],
     publication: Mapping[str, Any],
     action: Action,
@@ -38,7 +37,6 @@ def change_of(
     """The next record: what an action on a published version does to what serves.
 
     Args:
-        context: settings and store.
         changes: all records, the oldest first.
         publication: as :func:`ml.steps.publish.load_publication` gives it.
         action: canary, promote or withdraw.
@@ -47,9 +45,7 @@ def change_of(
         by: who decided.
         evidence: what that rests on.
     """
-    from ml.candidates import load_candidate
-
-    run_id, variant, version = publication["run_id"], publication["variant"], int(publication["version"])
+    version = int(publication["version"])
     before = changes[-1].serving if changes else ServingState()
     moves = {"canary": before.begin_canary, "promote": before.promote, "withdraw": before.withdraw}
     return Change(
@@ -57,9 +53,9 @@ def change_of(
         action=action,
         version=version,
         serving=moves[action](version),
-        run_id=run_id,
-        variant=variant,
-        snapshot_id=load_candidate(context.store, run_id, variant).snapshot_id,
+        run_id=publication["run_id"],
+        variant=publication["variant"],
+        snapshot_id=publication["snapshot_id"],
         by=by,
         reason=reason,
         at=now.isoformat(),
@@ -75,12 +71,23 @@ def withdraw(context: Context, publication: Mapping[str, Any], reason: str, now:
         if not changes or changes[-1].serving.canary != publication["version"]:
             break
         try:
-            append_change(store, name, change_of(context, changes, publication, "withdraw", reason, now))
+            append_change(store, name, change_of(changes, publication, "withdraw", reason, now))
             break
         except ConflictError:
             if attempt == TRIES - 1:
                 raise
     settle_aliases(context)
+
+
+def follow_record(context: Context) -> None:
+    """:func:`settle_aliases`, where the change is on record and must not be held up by a registry that is down."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        settle_aliases(context)
+    except MlflowException as error:
+        uri = context.settings.tracking_uri
+        log.warning("on record, but the registry %s keeps its aliases until the next change: %s", uri, error)
 
 
 def settle_aliases(context: Context) -> None:

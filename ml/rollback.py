@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from ml.errors import ConflictError, DataError
-from ml.promoting import settle_aliases
 from ml.promotions import Change, append_change, load_changes, rollback_target
 from ml.publication import is_published
 
@@ -26,7 +25,7 @@ TRIES = 10
 def roll_back(
     context: Context, version: int | None, reason: str, by: str, now: datetime, expected: int | None = None
 ) -> Change | None:
-    """Make an earlier version the stable one, and record why.
+    """Make an earlier version the stable one, and record why; :func:`ml.promoting.follow_record` should come after.
 
     Args:
         context: settings and store.
@@ -63,7 +62,6 @@ def roll_back(
             if attempt == TRIES - 1:
                 raise
             continue
-        settle_aliases(context)
         return change
     return None
 

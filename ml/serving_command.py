@@ -67,6 +67,7 @@ def rollback(
     if wait:
         roll_back.wait_until_served(context, change["version"], wait)
         change["served after"] = f"{time.monotonic() - started:.1f} s"
+    roll_back.follow(context)
     print_values(console, "Rollback", change)
 
 

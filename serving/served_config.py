@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ml.serving_state import ServingState
 
-__all__ = ["ServedConfig", "format_config", "parse_config", "plan_config"]
+__all__ = ["EMPTY", "ServedConfig", "format_config", "parse_config", "plan_config"]
 
 EMPTY = "model_config_list {}\n"
 VERSION = re.compile(r"^ *versions: ([0-9]+)$", re.MULTILINE)

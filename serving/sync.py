@@ -59,7 +59,9 @@ class Sync:
         self._path = config_file(settings)
         self._mirror = Mirror(store, self._name, self._folder)
         serving = settings.serving
-        self._client = GrpcClient(serving.host, serving.grpc_port, self._name, SERVER_SECONDS)
+        self._client = GrpcClient(
+            serving.host, serving.grpc_port, self._name, timeout_seconds=SERVER_SECONDS, retries=0
+        )
         self._change: Change | None = None
         self.state = SyncState()
 

@@ -52,7 +52,7 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
     require_approval(context, run_id, load_decision(context.store, run_id))
     serving = changes[-1].serving if changes else ServingState()
     if serving.canary != version:
-        change = change_of(context, changes, publication, "canary", "to be compared with the champion", now)
+        change = change_of(changes, publication, "canary", "to be compared with the champion", now)
         append_change(context.store, context.settings.model_name, change)
     settle_aliases(context)
     try:
@@ -77,7 +77,7 @@ def _compare(
     from serving.client import GrpcClient
     from serving.trial import ask, wait_for_label
 
-    with GrpcClient.from_settings(settings) as client:
+    with GrpcClient.from_settings(settings, retries=0) as client:
         seconds = wait_for_label(client, CANARY, version, limits.timeout_seconds)
         # Once unmeasured: the first requests after a load find cold caches.
         ask(client, golden.images[:4], CANARY)

@@ -50,7 +50,7 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
         evidence = _evidence(decided, approval, _stood(context, run_id, changes, publication))
         by = approval.answer.by if approval and approval.answer and approval.answer.by else "gate"
         reason = str(decided.document["reason"])
-        change = change_of(context, changes, publication, "promote", reason, now, by, evidence)
+        change = change_of(changes, publication, "promote", reason, now, by, evidence)
         append_change(store, name, change)
     settle_aliases(context)
     return {**{key: publication[key] for key in ("run_id", "variant", "version", "uri")}, "number": change.number}

@@ -40,7 +40,8 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     published again; a try that was killed before the sums is followed by one with the next number.
 
     Returns:
-        ``run_id``, ``variant``, ``version``, ``uri`` and ``validation``, what the fresh server was measured to do.
+        ``run_id``, ``variant``, ``snapshot_id``, ``version``, ``uri`` and ``validation``, what the fresh server was
+        measured to do.
 
     Raises:
         DataError: the gate rejected the run, a person rejected it or has yet to approve, or the exported model
@@ -62,6 +63,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     publication = {
         "run_id": run_id,
         "variant": candidate.name,
+        "snapshot_id": candidate.snapshot_id,
         "version": version,
         "uri": store.uri(prefix),
         "validation": read_json(store, f"{prefix}assets.extra/{layout.INFRA_VALIDATION}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ml.promoting import follow_record
 from ml.rollback import roll_back
 from ml.serving_state import STABLE
 
@@ -13,13 +14,13 @@ if TYPE_CHECKING:
 
     from ml.context import Context
 
-__all__ = ["run", "wait_until_served"]
+__all__ = ["follow", "run", "wait_until_served"]
 
 log = logging.getLogger(__name__)
 
 
 def run(context: Context, version: int | None, reason: str, by: str, now: datetime) -> dict[str, Any]:
-    """Go back to a version, by default to the one that served before.
+    """Go back to a version, by default to the one that served before; the servers follow by themselves.
 
     Returns:
         ``version`` that is to serve, ``from`` which one, ``run_id`` and ``variant`` of it, ``reason``, ``by`` and
@@ -41,6 +42,11 @@ def run(context: Context, version: int | None, reason: str, by: str, now: dateti
         "by": by,
         "number": change.number,
     }
+
+
+def follow(context: Context) -> None:
+    """Let the registry's aliases follow; where it is down, the next change does it."""
+    follow_record(context)
 
 
 def wait_until_served(context: Context, version: int, seconds: float) -> float:

@@ -12,6 +12,7 @@ from ml.canary import judge_watch
 from ml.candidates import load_candidate
 from ml.errors import NotFoundError, ServingError
 from ml.golden import load_golden
+from ml.promoting import follow_record
 from ml.promotions import load_changes, promotion_of
 from ml.rollback import roll_back
 from ml.serving_state import STABLE
@@ -72,6 +73,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     if not kept:
         back = roll_back(context, None, f"watch over version {version}: {reason}", "watch", datetime.now(UTC), version)
         found["rolled_back_to"] = back.serving.stable if back else None
+        follow_record(context)
     context.store.put(layout.run_key(run_id, layout.WATCH), dump_json(found))
     log.info("version %d %s: %s", version, "is kept" if kept else f"is taken back to {found['rolled_back_to']}", reason)
     return found
@@ -83,7 +85,7 @@ def _watch(context: Context, limits: WatchSettings, golden: Golden, version: int
     from serving.metrics import read_metrics
     from serving.trial import wait_for_label
 
-    with GrpcClient.from_settings(context.settings) as client:
+    with GrpcClient.from_settings(context.settings, retries=0) as client:
         wait_for_label(client, STABLE, version, limits.timeout_seconds)
         until = time.monotonic() + limits.seconds
         start = read_metrics(context.settings)
