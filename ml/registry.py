@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import logging
 import os
 import tempfile
@@ -38,7 +39,7 @@ class Registry:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client = _client(settings.tracking_uri)
+        self._client = _client(settings.tracking_uri, os.getpid())
         self._experiment_id = self._experiment()
 
     def start_run(self, run_id: str, variant: str, parameters: Mapping[str, Any]) -> str:
@@ -230,7 +231,9 @@ class Registry:
                 raise
 
 
-def _client(tracking_uri: str) -> Any:
+@functools.cache
+def _client(tracking_uri: str, _process: int) -> Any:
+    """One for each process: to open a tracking database takes half a second, and its connections survive no fork."""
     # MLflow reports usage to its makers unless told not to, and logs every schema migration.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
