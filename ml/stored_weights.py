@@ -59,4 +59,4 @@ class StoredModel(tf.Module):  # type: ignore[misc]
 
 
 def _is_weight(node: Any) -> bool:
-    return node.op == "Const" and node.attr["value"].tensor.ByteSize() >= WEIGHT_BYTES
+    return bool(node.op == "Const" and node.attr["value"].tensor.ByteSize() >= WEIGHT_BYTES)
