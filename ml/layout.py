@@ -29,6 +29,8 @@ __all__ = [
     "QUARANTINE",
     "RELEASES",
     "RUNS",
+    "SERVING_FACTS",
+    "SERVING_LABELS",
     "SNAPSHOTS",
     "WARMUP",
     "WATCH",
@@ -71,6 +73,9 @@ PROMOTIONS = "promotions/"
 LATEST_SNAPSHOT = "snapshots/latest.json"
 #: Within a published version: what a model server runs before it serves it.
 WARMUP = "assets.extra/tf_serving_warmup_requests"
+#: Beside it: what the model is, and its labels in the order of its outputs, one a line.
+SERVING_FACTS = "assets.extra/serving.json"
+SERVING_LABELS = "assets.extra/labels.txt"
 #: The secret that turns patients and groups into pseudonyms.
 PSEUDONYM_KEY = "pseudonyms/key"
 #: Name of the ensemble among a run's candidates.
