@@ -17,6 +17,7 @@ from rich.table import Table
 
 from ml.config import Settings, load_settings
 from ml.forget_command import forget
+from ml.predict_command import predict
 from ml.quarantine_commands import quarantine
 from ml.terminal import leaderboard_table, print_values, run_app, trials_table
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(quarantine, name="quarantine")
 app.command()(forget)
+app.command()(predict)
 console = Console()
 errors = Console(stderr=True)
 
@@ -189,25 +191,6 @@ def promote(run_id: Annotated[str, typer.Argument(help="A run whose winner the g
     from ml.steps import promote as step
 
     print_values(console, "Promotion", step.run(_context(), run_id))
-
-
-@app.command()
-def predict(
-    files: Annotated[list[Path], typer.Argument(help="JPEG or PNG images.", exists=True, dir_okay=False)],
-    rest: Annotated[bool, typer.Option(help="Ask by REST instead of gRPC.")] = False,
-) -> None:
-    """Classify images with the model that is served now."""
-    from serving.client import GrpcClient, RestClient
-
-    settings = load_settings()
-    client = (RestClient if rest else GrpcClient).from_settings(settings)
-    with client:
-        answers = client.predict([path.read_bytes() for path in files])
-    table = Table("image", "class", "probability", "version")
-    for path, answer in zip(files, answers, strict=True):
-        version = "" if answer.version is None else str(answer.version)
-        table.add_row(str(path), answer.class_name, f"{max(answer.probabilities):.4f}", version)
-    console.print(table)
 
 
 @app.command()
