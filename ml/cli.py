@@ -15,6 +15,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
+from ml.batch_predict_command import batch_predict
 from ml.config import Settings, load_settings
 from ml.forget_command import forget
 from ml.predict_command import predict
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(quarantine, name="quarantine")
 app.command()(forget)
 app.command()(predict)
+app.command()(batch_predict)
 console = Console()
 errors = Console(stderr=True)
 
