@@ -36,7 +36,9 @@ from plugins.step_context import open_context
     tags=["quartet", "serving"],
     doc_md=__doc__,
     params={
+        # Without a default Airflow could not call back when a run fails: it resolves parameters without conf then.
         "prefix": Param(
+            "incoming/",
             type="string",
             minLength=1,
             title="Images",
