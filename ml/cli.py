@@ -15,8 +15,10 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
+from ml.batch_predict_command import batch_predict
 from ml.config import Settings, load_settings
 from ml.forget_command import forget
+from ml.predict_command import predict
 from ml.quarantine_commands import quarantine
 from ml.serving_command import history, rollback
 from ml.terminal import leaderboard_table, print_values, run_app, trials_table
@@ -36,6 +38,8 @@ app.add_typer(quarantine, name="quarantine")
 app.command()(forget)
 app.command()(history)
 app.command()(rollback)
+app.command()(predict)
+app.command()(batch_predict)
 console = Console()
 errors = Console(stderr=True)
 
@@ -194,25 +198,6 @@ def promote(run_id: Annotated[str, typer.Argument(help="A run whose winner the g
     from ml.rollout import roll_out
 
     print_values(console, "Promotion", roll_out(_context(), run_id))
-
-
-@app.command()
-def predict(
-    files: Annotated[list[Path], typer.Argument(help="JPEG or PNG images.", exists=True, dir_okay=False)],
-    rest: Annotated[bool, typer.Option(help="Ask by REST instead of gRPC.")] = False,
-) -> None:
-    """Classify images with the model that is served now."""
-    from serving.client import GrpcClient, RestClient
-
-    settings = load_settings()
-    client = (RestClient if rest else GrpcClient).from_settings(settings)
-    with client:
-        answers = client.predict([path.read_bytes() for path in files])
-    table = Table("image", "class", "probability", "version")
-    for path, answer in zip(files, answers, strict=True):
-        version = "" if answer.version is None else str(answer.version)
-        table.add_row(str(path), answer.class_name, f"{max(answer.probabilities):.4f}", version)
-    console.print(table)
 
 
 @app.command()

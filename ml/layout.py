@@ -22,6 +22,7 @@ __all__ = [
     "LANDING",
     "LATEST_SNAPSHOT",
     "PAGE_IMAGES",
+    "PREDICTIONS",
     "MODEL_CARD",
     "PROMOTIONS",
     "PSEUDONYM_KEY",
@@ -43,6 +44,7 @@ __all__ = [
     "ingest_key",
     "model_prefix",
     "part_key",
+    "predictions_key",
     "printable",
     "promotion_key",
     "quarantine_keys",
@@ -70,6 +72,8 @@ ATTRIBUTES_FILE = "attributes.parquet"
 FEATURES = "features/"
 RUNS = "runs/"
 PROMOTIONS = "promotions/"
+#: Batches of predictions, a folder each.
+PREDICTIONS = "predictions/"
 LATEST_SNAPSHOT = "snapshots/latest.json"
 #: Within a published version: what a model server runs before it serves it.
 WARMUP = "assets.extra/tf_serving_warmup_requests"
@@ -157,6 +161,11 @@ def calibration_key(variant: str, fingerprint: str, name: str) -> str:
 def part_key(run_id: str, part: str, name: str) -> str:
     """Key of a file about one part of what a run extracts."""
     return run_key(run_id, "parts", part, name)
+
+
+def predictions_key(batch_id: str, name: str) -> str:
+    """Key of a file of a batch of predictions, e.g. ``batch.json``."""
+    return f"{PREDICTIONS}{safe_run_id(batch_id)}/{name}"
 
 
 def safe_run_id(run_id: str) -> str:

@@ -14,7 +14,7 @@ import requests
 from free_ports import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 START_SECONDS = 120
@@ -71,3 +71,30 @@ def _answers(server: RunningServer) -> bool:
     except requests.ConnectionError:
         return False
     return True
+
+
+def write_model_config(path: Path, name: str, base: Path, versions: Sequence[int], **labels: int) -> None:
+    """Say what a server that polls the file shall serve: written under another name, then renamed."""
+    listed = " ".join(f"versions: {version}" for version in versions)
+    named = " ".join(f'version_labels {{ key: "{label}" value: {version} }}' for label, version in labels.items())
+    text = (
+        f'model_config_list {{ config {{ name: "{name}" base_path: "{base}" model_platform: "tensorflow" '
+        f"model_version_policy {{ specific {{ {listed} }} }} {named} }} }}"
+    )
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+@contextmanager
+def labelled_server(name: str, config: Path) -> Iterator[RunningServer]:
+    """Run a server as the local stack does: what a model config file says, which it polls."""
+    with model_server(
+        name,
+        config.with_suffix(".log"),
+        f"--model_config_file={config}",
+        "--model_config_file_poll_wait_seconds=0.1",
+        "--file_system_poll_wait_seconds=0.1",
+        "--allow_version_labels_for_unavailable_models=true",
+    ) as server:
+        yield server
