@@ -19,7 +19,7 @@ from serving.server.grpc_service import PredictionService
 from serving.server.labels import VersionLabels
 from serving.server.launch import catch_signals
 from serving.server.model import load_model
-from serving.server.model_config import first_config
+from serving.server.model_config import first_config, start_error
 from serving.server.model_service import ModelService
 from serving.server.options import port_error, socket_error
 from serving.server.reload import ConfigReloader, has_outcome, unavailable_text
@@ -90,10 +90,7 @@ class ModelServer:
         try:
             self._first = self._reloader.apply(first_config(options))
         except StatusError as error:
-            raise ServingError(
-                f"{error.code.name}: {error.message}.",
-                "Mend --model_config_file, or name one model with --model_name and --model_base_path.",
-            ) from error
+            raise start_error(error) from error
         if options.model_config_file is not None and options.model_config_poll_seconds > 0:
             path, interval = options.model_config_file, options.model_config_poll_seconds
             self._spawn("configuration", lambda: self._reloader.follow(path, self._stop, interval))
