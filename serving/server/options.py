@@ -18,14 +18,18 @@ __all__ = ["ServerOptions", "port_error", "require_free_ports"]
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Settings of one server process.
+    """Settings of one server process; the fields are the flags of tensorflow_model_server in this project's words.
 
-    ``rest_port`` 0 leaves REST off. ``wait_for_model`` keeps the ports closed until a version is available, as
+    Either ``model_config_file`` or ``model_base_path`` says what is served; with the first the second and
+    ``model_name`` are ignored. ``grpc_port`` 0 leaves TCP off, for which ``grpc_socket_path`` must be given;
+    ``rest_port`` 0 leaves REST off. ``wait_for_model`` keeps the ports closed until every model has a version, as
     TensorFlow Serving does; without it they open at once and requests get NOT_FOUND until one is loaded.
+    Threads of 0 are as many as TensorFlow Serving takes. ``model_config_poll_seconds`` 0 reads the file once, and so
+    does ``poll_seconds`` 0 with the base paths; below 0 the base paths are not looked at.
     """
 
-    model_name: str
-    model_base_path: Path
+    model_name: str = "default"
+    model_base_path: Path | None = None
     host: str = "127.0.0.1"
     grpc_port: int = 8500
     rest_port: int = 0
@@ -33,6 +37,27 @@ class ServerOptions:
     rest_timeout_seconds: float = 30.0
     wait_for_model: bool = True
     retry: RetryRule = field(default_factory=RetryRule)
+    model_config_file: Path | None = None
+    model_config_poll_seconds: float = 0.0
+    allow_version_labels_for_unavailable_models: bool = False
+    grpc_socket_path: Path | None = None
+    grpc_threads: int = 0
+    grpc_channel_arguments: tuple[tuple[str, int | str], ...] = ()
+    rest_threads: int = 0
+    enable_cors: bool = False
+    enable_health_service: bool = False
+    monitoring_config_file: Path | None = None
+    enable_batching: bool = False
+    batching_parameters_file: Path | None = None
+    enable_per_model_batching_parameters: bool = False
+    enable_model_warmup: bool = True
+    num_request_iterations_for_warmup: int = 1
+    saved_model_tags: tuple[str, ...] = ("serve",)
+    serialize_as_tensor_content: bool = False
+    intra_op_threads: int = 0
+    inter_op_threads: int = 0
+    #: Flags of tensorflow_model_server that were given and mean nothing here.
+    ignored_flags: tuple[str, ...] = ()
 
 
 def require_free_ports(options: ServerOptions) -> None:
