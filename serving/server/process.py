@@ -15,11 +15,10 @@ from aiohttp import web
 
 from ml.errors import ServingError
 from serving.server.catalog import ModelCatalog
+from serving.server.data_plane import DataPlane
 from serving.server.grpc_service import build_grpc_server
 from serving.server.launch import catch_signals
-from serving.server.model import load_model
 from serving.server.options import port_error
-from serving.server.rest import RestApplication
 from serving.server.status import Code
 from serving.server.versions import VersionManager
 
@@ -47,7 +46,11 @@ class ModelServer:
 
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
-        self._manager = VersionManager(options.model_name, options.model_base_path, load_model, retry=options.retry)
+        assert options.model_base_path is not None
+        self._plane = DataPlane(options)
+        self._manager = VersionManager(
+            options.model_name, options.model_base_path, self._plane.load, retry=options.retry
+        )
         self._catalog = ModelCatalog([self._manager])
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -84,7 +87,7 @@ class ModelServer:
             ServingError: a port is in use.
         """
         options = self._options
-        self._grpc = build_grpc_server(self._catalog, self._pool("grpc"))
+        self._grpc = build_grpc_server(self._catalog, self._plane.prediction_service(self._catalog), self._pool("grpc"))
         try:
             self._grpc.add_insecure_port(_address(options.host, options.grpc_port))
         except RuntimeError as error:
@@ -123,13 +126,14 @@ class ModelServer:
         return not any(thread.is_alive() for thread in threads)
 
     def _end_pools(self) -> None:
+        self._plane.close()
         for pool in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
         for pool in self._pools:
             pool.shutdown()
 
     def _open_rest(self) -> None:
-        application = RestApplication(self._catalog, self._pool("rest"), self._options.rest_timeout_seconds)
+        application = self._plane.rest_application(self._catalog, self._pool("rest"))
         opened: list[OSError | None] = []
         answered = threading.Event()
 
@@ -187,7 +191,7 @@ def serve(options: ServerOptions, companions: Sequence[tuple[str, Callable[[thre
 
 
 async def _run_rest(
-    application: RestApplication,
+    application: Any,
     options: ServerOptions,
     stop: threading.Event,
     report: Callable[[OSError | None], None],
