@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from ml.errors import QuartetError
-from serving.server.options import require_free_ports
+from serving.server.options import check_options, require_free_ports
 
 if TYPE_CHECKING:
     import threading
@@ -42,7 +42,10 @@ def catch_signals() -> list[int]:
 def launch(options: ServerOptions, companions: Sequence[tuple[str, Callable[[threading.Event], None]]] = ()) -> int:
     """Serve until a signal; 0 after a clean stop, 1 after an error that was logged. See :func:`process.serve`."""
     set_up_logging()
+    if options.ignored_flags:
+        log.warning("these flags mean nothing to this server: %s", ", ".join(options.ignored_flags))
     try:
+        check_options(options)
         require_free_ports(options)
         log.info("starting; TensorFlow takes some seconds to import")
         from serving.server.process import serve

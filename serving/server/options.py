@@ -13,7 +13,7 @@ from serving.server.versions import RetryRule
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ServerOptions", "port_error", "require_free_ports"]
+__all__ = ["ServerOptions", "check_options", "port_error", "require_free_ports", "socket_error"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class ServerOptions:
     model_config_poll_seconds: float = 0.0
     allow_version_labels_for_unavailable_models: bool = False
     grpc_socket_path: Path | None = None
+    load_threads: int = 0
     grpc_threads: int = 0
     grpc_channel_arguments: tuple[tuple[str, int | str], ...] = ()
     rest_threads: int = 0
@@ -58,6 +59,26 @@ class ServerOptions:
     inter_op_threads: int = 0
     #: Flags of tensorflow_model_server that were given and mean nothing here.
     ignored_flags: tuple[str, ...] = ()
+
+
+def check_options(options: ServerOptions) -> None:
+    """Refuse settings that contradict each other.
+
+    Raises:
+        ServingError: there is nothing to serve, nowhere to serve it, or a file without the flag that it belongs to.
+    """
+    if options.model_config_file is None and options.model_base_path is None:
+        raise ServingError(
+            "Nothing is to be served: there is no base path and no model config file.",
+            "Give --model_base_path, with --model_name, or --model_config_file.",
+        )
+    if not options.grpc_port and options.grpc_socket_path is None:
+        raise ServingError("gRPC has no port and no socket.", "Give --port or --grpc_socket_path.")
+    if options.batching_parameters_file is not None and not options.enable_batching:
+        raise ServingError(
+            f"{options.batching_parameters_file} has parameters for batching, which is off.",
+            "Give --enable_batching too, or leave --batching_parameters_file out.",
+        )
 
 
 def require_free_ports(options: ServerOptions) -> None:
@@ -87,4 +108,12 @@ def port_error(host: str, port: int, error: Exception) -> ServingError:
         f"Port {port} on {host} cannot be used: {error}.",
         "Stop the process that has it, or choose another: `serving.grpc_port` and `serving.rest_port` in the settings, "
         "--port and --rest_api_port on the command line.",
+    )
+
+
+def socket_error(path: Path, error: Exception) -> ServingError:
+    """The error for a Unix socket that cannot be had."""
+    return ServingError(
+        f"The socket {path} cannot be used: {error}.",
+        "Choose another with --grpc_socket_path, in a folder that is there and may be written to.",
     )

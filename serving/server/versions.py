@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.server.discovery import discover_versions
+from serving.server.policies import Policy, latest, nothing
 from serving.server.status import Code, StatusError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from contextlib import AbstractContextManager
+
     from serving.server.model import LoadedModel
 
-__all__ = ["Loader", "Policy", "RetryRule", "State", "VersionManager", "VersionState", "latest"]
+__all__ = ["Loader", "RetryRule", "State", "VersionManager", "VersionState"]
 
 log = logging.getLogger(__name__)
 
-#: From the versions that are there to those that shall serve.
-Policy = Callable[[Collection[int]], set[int]]
 #: From a version's folder and number to the model in memory; any exception is a failed load.
 Loader = Callable[[Path, int], "LoadedModel"]
 
@@ -64,9 +66,10 @@ class _Failure:
     final: bool
 
 
-def latest(count: int = 1) -> Policy:
-    """The policy of the highest ``count`` versions."""
-    return lambda found: set(sorted(found)[-count:])
+@dataclass(frozen=True)
+class _Target:
+    base_path: Path
+    policy: Policy
 
 
 class VersionManager:
@@ -79,50 +82,86 @@ class VersionManager:
         name: of the model.
         base_path: holds a folder for each version, named by its number.
         load: makes a model of a folder.
-        policy: which of the versions found shall serve.
+        policy: which of the versions there shall serve.
         retry: for loads that fail.
+        load_slot: held during a load, for those that share it to load one after the other.
     """
 
     def __init__(
-        self, name: str, base_path: Path, load: Loader, policy: Policy | None = None, retry: RetryRule | None = None
+        self,
+        name: str,
+        base_path: Path,
+        load: Loader,
+        policy: Policy | None = None,
+        retry: RetryRule | None = None,
+        load_slot: AbstractContextManager[object] | None = None,
     ) -> None:
         self.name = name
-        self._base_path = base_path
+        self._target = _Target(base_path, policy or latest())
         self._load = load
-        self._policy = policy or latest()
         self._retry = retry or RetryRule()
+        self._load_slot = load_slot or contextlib.nullcontext()
         self._lock = threading.Lock()
+        self._wake = threading.Event()
         self._loaded: dict[int, LoadedModel] = {}
         self._states: dict[int, VersionState] = {}
         self._failures: dict[int, _Failure] = {}
         self._readable = True
 
     def run(self, stop: threading.Event, interval_seconds: float) -> None:
-        """Poll until told to stop."""
+        """Poll until told to stop.
+
+        Args:
+            stop: ends it, with the poll or the load in progress; :meth:`wake` saves the wait for the interval.
+            interval_seconds: between two polls. 0 polls once and again for what :meth:`serve` changes and for loads to
+                be repeated; below 0 only for what is changed.
+        """
+        if interval_seconds < 0:
+            self._wake.wait()
         while not stop.is_set():
+            self._wake.clear()
             try:
                 self.poll()
             except Exception:
                 # A server that stopped to look for versions would serve the old one for ever.
-                log.exception("polling %s failed", self._base_path)
-            stop.wait(interval_seconds)
+                log.exception("polling %s failed", self._target.base_path)
+            self._wake.wait(interval_seconds if interval_seconds > 0 else self._until_retry())
+
+    def wake(self) -> None:
+        """Poll now."""
+        self._wake.set()
+
+    def serve(self, base_path: Path, policy: Policy) -> None:
+        """Serve other versions, or versions from elsewhere; those loaded already are not loaded again."""
+        with self._lock:
+            self._target = _Target(base_path, policy)
+        self.wake()
+
+    def retire(self) -> None:
+        """Serve no version; one that failed to load has another chance when the model comes back."""
+        with self._lock:
+            self._target = _Target(self._target.base_path, nothing)
+            self._failures.clear()
+        self.wake()
 
     def poll(self) -> None:
         """Look at the base path once and act on it; one thread calls this."""
-        found = self._discover()
+        target = self._target
+        found = self._choose(target)
         if found is None:
             return
-        aspired = self._policy(found)
         with self._lock:
-            self._failures = {version: failure for version, failure in self._failures.items() if version in aspired}
-        due = sorted(version for version in aspired - set(self._loaded) if self._is_due(version))
+            self._failures = {version: failure for version, failure in self._failures.items() if version in found}
+        unloaded = self._unload_old(found)
+        due = sorted((version for version in set(found) - set(self._loaded) if self._is_due(version)), reverse=True)
         for version in due:
-            self._try(version, found[version])
-        # With nothing aspired everything goes; else the old ones wait for a new one.
-        old = sorted(set(self._loaded) - aspired) if not aspired or aspired & set(self._loaded) else []
-        for version in old:
-            self._unload(version)
-        if due or old:
+            if version not in self._failures:
+                self._set(VersionState(version, State.START))
+        for version in due:
+            # What is asked for may change during a long load: the next poll follows at once.
+            if self._target is target:
+                self._try(version, found[version], target)
+        if self._unload_old(found) or unloaded or due:
             _release_memory()
 
     def model(self, version: int | None = None) -> LoadedModel:
@@ -159,18 +198,29 @@ class VersionManager:
         with self._lock:
             return bool(self._loaded)
 
-    def failure(self) -> VersionState | None:
-        """The highest version that shall serve and failed to load for good, if there is one."""
+    def is_available(self, version: int) -> bool:
+        """Whether this version can serve."""
+        with self._lock:
+            return version in self._loaded
+
+    @property
+    def is_retired(self) -> bool:
+        """Whether the model is not configured any more."""
+        return self._target.policy is nothing
+
+    def outcome(self) -> VersionState | None:
+        """What became of the model: its highest version that serves or failed to load for good, if there is one."""
         with self._lock:
             final = [version for version, failure in self._failures.items() if failure.final]
-            return self._states[max(final)] if final else None
+            decided = [*self._loaded, *final]
+            return self._states[max(decided)] if decided else None
 
-    def _discover(self) -> dict[int, Path] | None:
+    def _choose(self, target: _Target) -> Mapping[int, Path] | None:
         try:
-            found = discover_versions(self._base_path)
+            found = target.policy(target.base_path)
         except OSError as error:
             if self._readable:
-                log.warning("%s cannot be read, what is loaded stays: %s", self._base_path, error)
+                log.warning("%s cannot be read, what is loaded stays: %s", target.base_path, error)
             self._readable = False
             return None
         self._readable = True
@@ -180,21 +230,27 @@ class VersionManager:
         failure = self._failures.get(version)
         return failure is None or (not failure.final and time.monotonic() >= failure.next_attempt)
 
-    def _try(self, version: int, folder: Path) -> None:
-        self._set(VersionState(version, State.LOADING))
-        started = time.monotonic()
-        try:
-            model = self._load(folder, version)
-        except Exception as error:  # noqa: BLE001 - logged by _fail; whatever is wrong with it, the others go on
-            self._fail(version, error)
-            return
+    def _until_retry(self) -> float | None:
+        with self._lock:
+            pending = [failure.next_attempt for failure in self._failures.values() if not failure.final]
+        return max(0.0, min(pending) - time.monotonic()) if pending else None
+
+    def _try(self, version: int, folder: Path, target: _Target) -> None:
+        with self._load_slot:
+            self._set(VersionState(version, State.LOADING))
+            started = time.monotonic()
+            try:
+                model = self._load(folder, version)
+            except Exception as error:  # noqa: BLE001 - logged by _fail; whatever is wrong with it, the others go on
+                self._fail(version, error, target)
+                return
         with self._lock:
             self._loaded[version] = model
             self._failures.pop(version, None)
-        self._set(VersionState(version, State.AVAILABLE))
+            self._states[version] = VersionState(version, State.AVAILABLE)
         log.info("loaded version %d of %s in %.1f s", version, self.name, time.monotonic() - started)
 
-    def _fail(self, version: int, error: Exception) -> None:
+    def _fail(self, version: int, error: Exception, target: _Target) -> None:
         before = self._failures.get(version)
         attempts = before.attempts + 1 if before else 1
         final = attempts > self._retry.retries
@@ -212,18 +268,29 @@ class VersionManager:
             # A broken SavedModel is explained by the text; anything else is a defect of this server.
             exc_info=None if known else error,
         )
-        if final:
-            self._set(VersionState(version, State.END, code, text))
         next_attempt = time.monotonic() + self._retry.interval_seconds
         with self._lock:
-            self._failures[version] = _Failure(attempts, next_attempt, final)
+            # A model that was dropped and came back during this load has its chances anew.
+            if self._target is target:
+                self._failures[version] = _Failure(attempts, next_attempt, final)
+            if final:
+                self._states[version] = VersionState(version, State.END, code, text)
+
+    def _unload_old(self, aspired: Collection[int]) -> bool:
+        # With nothing aspired everything goes; else the old ones wait for a new one.
+        old = sorted(set(self._loaded) - set(aspired))
+        if aspired and not set(self._loaded) & set(aspired):
+            return False
+        for version in old:
+            self._unload(version)
+        return bool(old)
 
     def _unload(self, version: int) -> None:
         started = time.monotonic()
         self._set(VersionState(version, State.UNLOADING))
         with self._lock:
             del self._loaded[version]
-        self._set(VersionState(version, State.END))
+            self._states[version] = VersionState(version, State.END)
         log.info("unloaded version %d of %s in %.1f s", version, self.name, time.monotonic() - started)
 
     def _set(self, state: VersionState) -> None:

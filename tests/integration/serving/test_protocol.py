@@ -17,7 +17,6 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
-    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -295,7 +294,7 @@ def test_a_type_without_a_json_form_works_over_grpc(prediction):
 
 
 INVALID, PRECONDITION = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION
-NOT_FOUND, UNIMPLEMENTED = grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED
+NOT_FOUND = grpc.StatusCode.NOT_FOUND
 
 
 def overfull():
@@ -388,14 +387,11 @@ def test_metadata_knows_only_signature_def(prediction, fields):
     assert raised.value.code() is INVALID
 
 
-def test_grpc_calls_that_are_not_implemented_say_so(prediction, models_service):
-    multi = inference_pb2.MultiInferenceRequest()
-    reload_ = model_management_pb2.ReloadConfigRequest()
-    for call, request in ((prediction.MultiInference, multi), (models_service.HandleReloadConfigRequest, reload_)):
-        with pytest.raises(grpc.RpcError) as raised:
-            call(request, timeout=20)
-        assert raised.value.code() is UNIMPLEMENTED
-        assert "does not implement" in raised.value.details()
+def test_a_multi_inference_needs_a_task(prediction):
+    with pytest.raises(grpc.RpcError, match="Missing ModelSpec") as raised:
+        prediction.MultiInference(inference_pb2.MultiInferenceRequest(), timeout=20)
+
+    assert raised.value.code() is INVALID
 
 
 @pytest.mark.parametrize(

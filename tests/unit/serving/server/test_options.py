@@ -1,34 +1,32 @@
 import socket
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ml.config import ServingSettings, Settings
 from ml.errors import ServingError
 from serving.local import server_options
-from serving.server.__main__ import parse_options
-from serving.server.options import ServerOptions, require_free_ports
+from serving.server.options import ServerOptions, check_options, require_free_ports
 from serving.server.versions import RetryRule
 
 
-def test_flags_have_the_servers_own_names_and_defaults(tmp_path):
-    assert parse_options([f"--model_base_path={tmp_path}"]) == ServerOptions(
-        "default", tmp_path, "127.0.0.1", 8500, 0, 1.0, 30.0, True, RetryRule(5, 60.0)
-    )
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"model_base_path": None}, "Nothing is to be served"),
+        ({"grpc_port": 0}, "no port and no socket"),
+        ({"batching_parameters_file": Path("b")}, "b has parameters for batching, which is off"),
+    ],
+    ids=["no model", "no port", "batching parameters without batching"],
+)
+def test_settings_that_contradict_each_other_are_refused(tmp_path, fields, text):
+    with pytest.raises(ServingError, match=text):
+        check_options(replace(ServerOptions(model_base_path=tmp_path), **fields))
 
 
-def test_flags_are_read(tmp_path):
-    flags = "--model_name m --port 1 --rest_api_port=2 --host 0.0.0.0 --file_system_poll_wait_seconds 3"
-    flags += " --rest_api_timeout_in_ms 4000 --max_num_load_retries 5 --load_retry_interval_micros 6000000"
-
-    options = parse_options([*flags.split(), f"--model_base_path={tmp_path}", "--no-wait_for_model"])
-
-    assert options == ServerOptions("m", tmp_path, "0.0.0.0", 1, 2, 3.0, 4.0, False, RetryRule(5, 6.0))
-
-
-@pytest.mark.parametrize("flags", ["", "--model_base_path=x --enable_batching", "--model_base_path=x --port=x"])
-def test_flags_that_are_missing_unknown_or_wrong_end_the_process(flags):
-    with pytest.raises(SystemExit, match="2"):
-        parse_options(flags.split())
+def test_a_model_config_file_is_enough_to_serve(tmp_path):
+    check_options(ServerOptions(model_config_file=tmp_path / "models.config"))
 
 
 def test_the_local_stack_serves_what_the_settings_name(tmp_path):

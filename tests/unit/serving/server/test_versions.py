@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from serving.server.policies import all_versions, latest
 from serving.server.status import Code, StatusError
-from serving.server.versions import RetryRule, State, VersionManager, latest
+from serving.server.versions import RetryRule, State, VersionManager
 
 
 class Model:
@@ -127,7 +128,7 @@ def test_a_version_that_failed_is_not_tried_again_while_it_stays(make_manager, t
     manager.poll()
 
     assert loader.asked == [1]
-    assert manager.failure() == manager.states(1)[0]
+    assert manager.outcome() == manager.states(1)[0]
 
 
 def test_a_version_that_failed_is_tried_again_after_it_was_gone_for_a_poll(make_manager, tmp_path, loader):
@@ -142,7 +143,8 @@ def test_a_version_that_failed_is_tried_again_after_it_was_gone_for_a_poll(make_
     manager.poll()
 
     assert serving(manager) == 1
-    assert manager.failure() is None
+    assert manager.outcome() == manager.states(1)[0]
+    assert manager.is_available(1)
 
 
 def test_a_failed_load_is_repeated_as_often_as_the_rule_says(make_manager, tmp_path, loader):
@@ -268,17 +270,17 @@ def test_polling_survives_what_should_not_happen(make_manager, tmp_path, caplog)
     stop = threading.Event()
     polls = []
 
-    def policy(found):
-        polls.append(found)
+    def policy(base_path):
+        polls.append(base_path)
         if len(polls) == 1:
             raise RuntimeError("surprise")
         stop.set()
-        return set(found)
+        return all_versions(base_path)
 
     add(tmp_path, 1)
     manager = make_manager(policy=policy)
     with caplog.at_level(logging.ERROR):
-        manager.run(stop, 0.0)
+        manager.run(stop, 0.01)
 
     assert serving(manager) == 1
     assert "surprise" in caplog.text
