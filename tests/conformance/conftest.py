@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from model_servers import LocalServer, ProcessLauncher, start_local
 from protocols import Grpc, Rest
+from serving.server.options import ServerOptions
+from serving.server.versions import RetryRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +57,31 @@ def publish(built_versions: Path) -> Callable[..., Path]:
         return temporary.rename(base / (number or str(version)))
 
     return put
+
+
+@pytest.fixture
+def base(tmp_path: Path, publish: Callable[..., Path]) -> Path:
+    """A base path with version 1."""
+    publish(tmp_path / "m", 1)
+    return tmp_path / "m"
+
+
+@pytest.fixture
+def config_path(tmp_path: Path) -> Path:
+    """Where a model config file may be written."""
+    return tmp_path / "models.config"
+
+
+@pytest.fixture
+def serve(start_server: Callable[..., LocalServer], config_path: Path) -> Callable[..., LocalServer]:
+    """Start a server in this process from the text of a model config file, with quick polls and no second try."""
+
+    def start(text: str, **options: Any) -> LocalServer:
+        config_path.write_text(text)
+        defaults = {"model_config_file": config_path, "poll_seconds": 0.05, "retry": RetryRule(0)}
+        return start_server(ServerOptions(**defaults | options))
+
+    return start
 
 
 @pytest.fixture

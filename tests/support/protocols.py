@@ -20,6 +20,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from model_servers import wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -54,7 +56,22 @@ class Answer:
         return self.is_status("OK")
 
 
-class Grpc:
+class Speaker:
+    """What both protocols can be asked."""
+
+    def wait_for(self, version: int, state: str = "AVAILABLE", name: str = "m") -> None:
+        """Wait for a version to come into a state."""
+        wait_until(lambda: self.state(version, name) == state)
+
+    def state(self, version: int, name: str = "m") -> str | None:
+        listed = self.states(name).value or []
+        return next((state for number, state, _ in listed if number == version), None)
+
+    def states(self, name: str = "m", version: int | None = None, label: str | None = None) -> Answer:
+        raise NotImplementedError
+
+
+class Grpc(Speaker):
     """Speaks gRPC to a server."""
 
     name = "grpc"
@@ -107,7 +124,7 @@ class Grpc:
         return call(self.models.HandleReloadConfigRequest, request, lambda response: response, seconds)
 
 
-class Rest:
+class Rest(Speaker):
     """Speaks REST to a server."""
 
     name = "rest"
