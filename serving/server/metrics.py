@@ -5,6 +5,7 @@ Written by hand: prometheus_client insists on ``_total`` at the end of a counter
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -139,8 +140,14 @@ class ServerMetrics:
         started = time.monotonic()
         try:
             yield
-        except BaseException as error:
-            self.request_count.add(model, error.code.name if isinstance(error, StatusError) else Code.INTERNAL.name)
+        except StatusError as error:
+            self.request_count.add(model, error.code.name)
+            raise
+        except asyncio.CancelledError:
+            self.request_count.add(model, Code.CANCELLED.name)
+            raise
+        except BaseException:
+            self.request_count.add(model, Code.INTERNAL.name)
             raise
         self.request_count.add(model, Code.OK.name)
         self.request_latency.observe((time.monotonic() - started) * 1e6, model, api, entry_point)

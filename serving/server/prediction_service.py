@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predictio
 from serving.server import inference
 from serving.server.grpc_answers import answer, check_spec, spec_version
 from serving.server.recording import timed_run
+from serving.server.run_limit import RunLimit
 from serving.server.status import Code, StatusError
 
 if TYPE_CHECKING:
@@ -62,14 +62,15 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         return answer(context, lambda: self._metadata(request))
 
     def _infer(self, api: str, work: Callable[..., Any], request: Any, spec: Any, context: grpc.ServicerContext) -> Any:
-        left = context.time_remaining()
-        deadline = None if left is None else time.monotonic() + left
+        limit = RunLimit(context.time_remaining())
+        # Also called at the end of a call that went well, which does no harm.
+        context.add_callback(limit.give_up)
         examples = None if api == "Predict" else request.input
 
         def infer() -> Any:
             with self._metrics.request(spec.name, api, "GRPC"):
                 model = self._find(spec)
-                response = work(model, request, timed_run(model, spec.name, api, self._metrics, deadline))
+                response = work(model, request, timed_run(model, spec.name, api, self._metrics, limit))
                 if examples is not None:
                     self._metrics.count_examples(spec.name, _count(examples))
                 return response

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from serving.server.status import Code, StatusError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -14,6 +12,7 @@ if TYPE_CHECKING:
 
     from serving.server.metrics import ServerMetrics
     from serving.server.model import LoadedModel
+    from serving.server.run_limit import RunLimit
 
 __all__ = ["timed_run"]
 
@@ -22,7 +21,7 @@ RUNTIME = "TF1"
 
 
 def timed_run(
-    model: LoadedModel, name: str, api: str, metrics: ServerMetrics, deadline: float | None
+    model: LoadedModel, name: str, api: str, metrics: ServerMetrics, limit: RunLimit
 ) -> Callable[[str, Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]]:
     """:meth:`serving.server.model.LoadedModel.run` with its time recorded, its wait for a batch included.
 
@@ -31,14 +30,13 @@ def timed_run(
         name: of the model.
         api: as the protocol spells it, e.g. ``Predict`` over gRPC and ``predict`` over REST.
         metrics: of the server.
-        deadline: ``time.monotonic()`` after which nobody waits for the answer.
+        limit: of the request.
     """
 
     def run(signature: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         started = time.monotonic()
-        if deadline is not None and started >= deadline:
-            raise StatusError(Code.DEADLINE_EXCEEDED, "The request's time passed before it could run")
-        outputs = model.run(signature, inputs, deadline)
+        with limit.apply():
+            outputs = model.run(signature, inputs, limit.deadline)
         metrics.runtime_latency.observe((time.monotonic() - started) * 1e6, name, api, RUNTIME)
         return outputs
 

@@ -6,7 +6,6 @@ import asyncio
 import functools
 import logging
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -18,6 +17,7 @@ from serving.server.json_response import format_error, format_metadata, format_o
 from serving.server.limits import MAX_REQUEST_BYTES, Admission
 from serving.server.metrics import ServerMetrics
 from serving.server.recording import timed_run
+from serving.server.run_limit import RunLimit
 from serving.server.status import Code, StatusError
 from serving.server.urls import parse_route
 
@@ -105,26 +105,40 @@ class RestApplication:
         if route.action == "metadata":
             model = self._catalog.find(route.name, route.version, route.label)
             return format_metadata(route.name, model)
-        with self._admission.enter(), self._metrics.request(route.name, route.action, "REST"):
-            return await self._run(route, await request.read())
+        with self._admission.enter():
+            data = await self._read(request)
+            with self._metrics.request(route.name, route.action, "REST"):
+                return await self._run(route, data)
+
+    async def _read(self, request: web.Request) -> bytes:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await request.read()
+        except TimeoutError as error:
+            raise StatusError(
+                Code.DEADLINE_EXCEEDED, f"The body did not come within {self._timeout_seconds:g} s, the server's limit"
+            ) from error
 
     async def _run(self, route: Route, data: bytes) -> bytes:
         loop = asyncio.get_running_loop()
-        deadline = time.monotonic() + self._timeout_seconds
-        work = functools.partial(self._infer, route, data, deadline)
+        limit = RunLimit(self._timeout_seconds)
+        work = functools.partial(self._infer, route, data, limit)
         try:
             return await asyncio.wait_for(loop.run_in_executor(self._executor, work), self._timeout_seconds)
         except TimeoutError as error:
             raise StatusError(
                 Code.DEADLINE_EXCEEDED, f"No answer within {self._timeout_seconds:g} s, the server's limit"
             ) from error
+        finally:
+            # The client may have gone, too.
+            limit.give_up()
 
-    def _infer(self, route: Route, data: bytes, deadline: float) -> bytes:
+    def _infer(self, route: Route, data: bytes, limit: RunLimit) -> bytes:
         # The order of these checks decides which of several errors is reported, and is the protocol's.
         document = parse_body(data)
         signature = read_signature(document)
         model = self._catalog.find(route.name, route.version, route.label)
-        run = timed_run(model, route.name, route.action, self._metrics, deadline)
+        run = timed_run(model, route.name, route.action, self._metrics, limit)
         if route.action == "predict":
             return _predict(model, signature, document, run)
         return self._infer_examples(route, model, signature, document, run)
