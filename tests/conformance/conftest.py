@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from model_servers import LocalServer, ProcessLauncher, start_local
 from protocols import Grpc, Rest
+from served_models import save_several, save_shared
 from serving.server.options import ServerOptions
 from serving.server.versions import RetryRule
 
@@ -120,6 +121,48 @@ def launcher(tmp_path: Path) -> Iterator[ProcessLauncher]:
     launcher = ProcessLauncher(tmp_path)
     yield launcher
     launcher.end()
+
+
+@pytest.fixture(scope="session")
+def built_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Base paths ``several``, with version 3, and ``shared``, with version 1; see ``served_models``."""
+    folder = tmp_path_factory.mktemp("models")
+    save_several(folder / "several" / "3")
+    save_shared(folder / "shared" / "1")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def monitoring_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("monitoring") / "monitoring.pbtxt"
+    path.write_text("prometheus_config { enable: true }")
+    return path
+
+
+@pytest.fixture(scope="session")
+def several(built_models: Path, monitoring_file: Path) -> Iterator[LocalServer]:
+    """A server for the models ``several`` and ``shared``, with metrics."""
+    config = monitoring_file.with_name("models.pbtxt")
+    entries = [
+        f'config {{ name: "{name}" base_path: "{built_models / name}" model_platform: "tensorflow" }}'
+        for name in ("several", "shared")
+    ]
+    config.write_text(f"model_config_list {{ {' '.join(entries)} }}")
+    local = start_local(ServerOptions(model_config_file=config, monitoring_config_file=monitoring_file))
+    yield local
+    assert local.server.close()
+
+
+@pytest.fixture
+def ask_grpc(several: LocalServer, speak_grpc: Callable[[Any], Grpc]) -> Grpc:
+    """Speaks gRPC to ``several``."""
+    return speak_grpc(several)
+
+
+@pytest.fixture
+def ask_rest(several: LocalServer, speak_rest: Callable[[Any], Rest]) -> Rest:
+    """Speaks REST to ``several``."""
+    return speak_rest(several)
 
 
 def _speakers(protocol: Any) -> Iterator[Callable[[Any], Any]]:
