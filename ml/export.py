@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -14,7 +13,6 @@ from ml.preprocessing import PREPROCESSING_VERSION
 from ml.signatures import ServedModel, set_methods
 from ml.storage import dump_json
 from ml.stored_weights import StoredModel
-from ml.warmup import write_warmup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
     from ml.config import Settings
 
-__all__ = ["assemble_ensemble", "assemble_model", "assemble_scaled", "checksums", "export_model", "write_warmup"]
+__all__ = ["assemble_ensemble", "assemble_model", "assemble_scaled", "export_model"]
 
 #: As `images.max_pixels` has it where nothing else is set.
 MAX_PIXELS = 50_000_000
@@ -161,12 +159,3 @@ def export_model(
         "signatures": sorted(signatures),
     }
     extra.write_bytes(dump_json({**(facts or {}), **own}))
-
-
-def checksums(folder: Path) -> str:
-    """A ``SHA256SUMS`` document over every file below a folder, as sha256sum writes it."""
-    lines = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.relative_to(folder).as_posix()}\n")
-    return "".join(lines)

@@ -21,7 +21,7 @@ from ml.config import Settings
 from ml.context import Context
 from ml.steps import plan_predictions, predict_shard, publish_predictions
 from ml.storage import open_store
-from model_servers import labelled_server
+from plain_servers import labelled_server
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

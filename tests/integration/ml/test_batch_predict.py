@@ -18,7 +18,7 @@ from ml.errors import ConfigError, DataError
 from ml.prediction_batches import MAX_SHARDS
 from ml.steps import plan_predictions, predict_shard, publish_predictions
 from ml.storage import open_store, put_once
-from model_servers import labelled_server, write_model_config
+from plain_servers import labelled_server, write_model_config
 from serving.client import ModelNotFoundError, UnavailableError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
