@@ -177,13 +177,23 @@ class Registry:
             self._client.set_model_version_tag(name, str(version), f"{TAG}{tag}", value[:MAX_TAG])
 
     def point_aliases(self, champion: int | None, challenger: int | None) -> None:
-        """Make the aliases name what the record of what serves says; None takes an alias away."""
+        """Make the aliases name what the record of what serves says; None takes an alias away.
+
+        A registry that was set up anew does not know the versions of before: no alias names these, and the log says so.
+        """
         name, aliases = self._settings.model_name, self._aliases()
-        for alias, version in ((CHAMPION, champion), (CHALLENGER, challenger)):
+        for alias, wanted in ((CHAMPION, champion), (CHALLENGER, challenger)):
+            version = wanted
+            if wanted is not None and wanted != aliases.get(alias) and not self._knows(wanted):
+                log.warning("%s does not know version %d, the %s", self._settings.tracking_uri, wanted, alias)
+                version = None
             if version is None and alias in aliases:
                 self._client.delete_registered_model_alias(name, alias)
             elif version is not None and aliases.get(alias) != version:
                 self._client.set_registered_model_alias(name, alias, str(version))
+
+    def _knows(self, version: int) -> bool:
+        return any(int(one.version) == version for one in self._model_versions())
 
     def _aliases(self) -> dict[str, int]:
         from mlflow.exceptions import MlflowException

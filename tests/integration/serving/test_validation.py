@@ -13,8 +13,9 @@ import tensorflow as tf
 from PIL import Image
 
 from ml.errors import ConfigError, DataError, ServingError
-from ml.export import export_model, write_warmup
+from ml.export import export_model
 from ml.preprocessing import decode_batch
+from ml.warmup import write_warmup
 from serving.fresh_server import LOCAL_COMMAND
 from serving.validation import validate_saved_model
 

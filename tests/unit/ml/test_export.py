@@ -1,4 +1,3 @@
-import hashlib
 import io
 import json
 
@@ -8,7 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ml.ensemble import resize_matrix, soft_vote
-from ml.export import assemble_ensemble, assemble_model, checksums, export_model
+from ml.export import assemble_ensemble, assemble_model, export_model
 from ml.head import build_head
 from ml.preprocessing import PREPROCESSING_VERSION, decode_batch
 
@@ -156,14 +155,3 @@ def test_maps_are_resized_as_tensorflow_resizes(target, source):
 
     resized = tf.image.resize(maps[..., None], (target, target))[..., 0]
     np.testing.assert_allclose(np.einsum("yh,nhw,xw->nyx", matrix, maps, matrix), resized, atol=1e-5)
-
-
-def test_sums_name_every_file_with_its_digest(tmp_path):
-    (tmp_path / "variables").mkdir()
-    (tmp_path / "variables/data").write_bytes(b"weights")
-    (tmp_path / "saved_model.pb").write_bytes(b"graph")
-
-    assert checksums(tmp_path) == "".join(
-        f"{hashlib.sha256(content).hexdigest()}  {name}\n"
-        for name, content in (("saved_model.pb", b"graph"), ("variables/data", b"weights"))
-    )

@@ -88,7 +88,7 @@ def test_a_warm_up_file_that_is_no_tfrecord_fails_the_load(saved, warmup_file):
 
 
 def test_the_projects_own_warm_up_is_understood(saved, warmup_file):
-    from ml.export import write_warmup
+    from ml.warmup import write_warmup
 
     write_warmup(saved, "m", b"image")
 
