@@ -83,10 +83,8 @@ def check_broken(answer: Answer, expected: NDArray[np.float32], tolerance: float
 
 def _check_form(name: str, answer: Answer, labels: NDArray[np.object_]) -> None:
     best = answer.probabilities.argmax(axis=1)
-    if answer.labels.ndim == 2:  # all labels of each image
-        right = np.broadcast_to(labels, answer.probabilities.shape)
-    else:
-        right = labels[best]
+    # Of `classify` all labels of each image, of the others that of the best.
+    right = np.broadcast_to(labels, answer.probabilities.shape) if answer.labels.ndim == 2 else labels[best]
     if not np.array_equal(answer.labels, right):
         raise _wrong(f"has other labels than {labels.tolist()} at {name}")
     if answer.class_ids.size and not np.array_equal(answer.class_ids, best):

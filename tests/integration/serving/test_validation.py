@@ -120,7 +120,7 @@ def test_server_that_never_gets_ready_is_ended_with_its_children(exported, image
     script = (
         "import subprocess, sys; print('waiting', flush=True); subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
     )
-    command = [sys.executable, "-c", script, child, "{base_path}"]
+    command = [sys.executable, "-c", script, "-c", child, "{base_path}"]
 
     with pytest.raises(ServingError, match=r"(?s)was not ready within 3 s.*waiting"):
         validate_saved_model(
