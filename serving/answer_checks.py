@@ -83,7 +83,7 @@ def check_broken(answer: Answer, expected: NDArray[np.float32], tolerance: float
 
 def _check_form(name: str, answer: Answer, labels: NDArray[np.object_]) -> None:
     best = answer.probabilities.argmax(axis=1)
-    # All labels of each image, or the best one's.
+    # Of `classify` all labels of each image, of the others that of the best.
     right = np.broadcast_to(labels, answer.probabilities.shape) if answer.labels.ndim == 2 else labels[best]
     if not np.array_equal(answer.labels, right):
         raise _wrong(f"has other labels than {labels.tolist()} at {name}")

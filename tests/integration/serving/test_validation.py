@@ -118,10 +118,8 @@ def test_server_that_ends_is_not_waited_for(exported, images):
 
 def test_server_that_never_gets_ready_is_ended_with_its_children(exported, images):
     child = "import time; time.sleep(600)"
-    script = (
-        "import subprocess, sys; print('waiting', flush=True); subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
-    )
-    command = [sys.executable, "-c", script, child, "{base_path}"]
+    script = "import subprocess, sys; print('waiting', flush=True); subprocess.run([sys.executable, *sys.argv[1:]])"
+    command = [sys.executable, "-c", script, "-c", child, "{base_path}"]
 
     with pytest.raises(ServingError, match=r"(?s)was not ready within 3 s.*waiting"):
         validate_saved_model(

@@ -45,7 +45,7 @@ def test_largest_difference_is_found_by_signature():
     ],
 )
 def test_other_probabilities_are_refused(probabilities):
-    with pytest.raises(DataError, match=r"differs from its evaluation by .* at explain, more than 0\.1"):
+    with pytest.raises(DataError, match=r"differs from its evaluation by .* at explain, more than 0.1"):
         check_answers({"explain": answer(probabilities=probabilities)}, EXPECTED, LABELS, 0.1)
 
 
