@@ -186,7 +186,7 @@ class ModelServer:
             opened.append(error)
             answered.set()
 
-        self._spawn("rest", lambda: run_rest(application, options.host, options.rest_port, self._stop, report))
+        self._spawn("rest", lambda: run_rest(application, options, self._stop, report))
         answered.wait()
         if opened[0] is not None:
             raise port_error(options.host, options.rest_port, opened[0]) from opened[0]
