@@ -103,7 +103,7 @@ class ModelServer:
         options = self._options
         threads = options.grpc_threads or WORKERS
         pool, waiting = self._pool("grpc", threads), max(1, threads // WAITING_SHARE)
-        models = ModelService(self._catalog, self._reloader, self._stop, waiting)
+        models = ModelService(self._catalog, self._reloader, self._stop, waiting, self._plane.metrics.totals)
         self._grpc = build_grpc_server(
             self._plane.prediction_service(self._catalog), models, pool, options.grpc_channel_arguments
         )
