@@ -1,8 +1,8 @@
 """A model server for laptops and tests that speaks TensorFlow Serving's protocol.
 
 Production is TensorFlow Serving itself. This one answers as that does, over gRPC and REST, and starts with its flags
-and files: predictions, status and metadata; several models by a model config file, with version policies and labels; new
-versions before old ones, warm-up inside the load; another configuration while it runs, over gRPC or from the file.
+and files: predictions, status and metadata; several models by a model config file, with version policies and labels;
+new versions before old ones, warm-up inside the load; another configuration while it runs, over gRPC or from the file.
 
 ``python -m serving.server --model_name=NAME --model_base_path=DIR --port=8500 --rest_api_port=8501`` starts it;
 ``docs/model-server.md`` is its manual. Where it differs on purpose:
