@@ -52,7 +52,9 @@ def test_batches_are_filled_up_to_the_next_allowed_size():
         pytest.param("max_enqueued_batches { value: -1 }", "max_enqueued_batches is -1", id="no queue"),
         pytest.param("batch_timeout_micros { value: -1 }", "must not be negative", id="time before"),
         pytest.param(
-            "max_batch_size { value: 8 } allowed_batch_sizes: [2, 4]", "must equal max_batch_size, which is 8", id="last"
+            "max_batch_size { value: 8 } allowed_batch_sizes: [2, 4]",
+            "must equal max_batch_size, which is 8",
+            id="last",
         ),
         pytest.param(
             "max_batch_size { value: 4 } allowed_batch_sizes: [4, 2, 4]", "must be positive and increase", id="order"
