@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from model_servers import start_local
 from protocols import Rest, call
@@ -142,6 +143,20 @@ def test_buckets_are_cumulative(ask_rest):
 
     assert buckets == sorted(buckets)
     assert buckets[-1] == found[f"{name}_count", labels] > 0
+
+
+def test_prometheus_own_parser_reads_the_page(ask_rest):
+    post(ask_rest, {"instances": [1]})
+
+    families = {family.name: family for family in text_string_to_metric_families(page(ask_rest))}
+
+    counts = families[":tensorflow:serving:request_count"]
+    labels = {"model_name": "several", "status": "OK"}
+    assert counts.type == "counter"
+    assert [sample.value >= 1 for sample in counts.samples if sample.labels == labels] == [True]
+    latency = families[":tensorflow:serving:request_latency"]
+    assert latency.type == "histogram"
+    assert {sample.labels["le"] for sample in latency.samples if sample.name.endswith("_bucket")} >= {"10", "+Inf"}
 
 
 def test_there_are_types_and_no_help(ask_rest):
