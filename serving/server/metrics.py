@@ -68,6 +68,12 @@ class Counter(_Metric):
             key = values if values in self._counts else self._bounded(values, len(self._counts))
             self._counts[key] = self._counts.get(key, 0) + count
 
+    @property
+    def total(self) -> int:
+        """The sum of all series."""
+        with self._lock:
+            return sum(self._counts.values())
+
     def lines(self) -> Iterator[str]:
         """The metric in text, its type first."""
         yield from super().lines()
@@ -160,6 +166,11 @@ class ServerMetrics:
         """Count the examples of a request that was answered."""
         self.example_counts.observe(count, model)
         self.example_count.add(model, count=count)
+
+    def totals(self) -> dict[str, int]:
+        """The sum of each counter, by its name with TensorFlow's slashes."""
+        counters = (self.request_count, self.example_count)
+        return {counter.name.replace(":", "/"): counter.total for counter in counters}
 
     def page(self) -> str:
         """All metrics in Prometheus's text format, with this process's resident memory besides."""

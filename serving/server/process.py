@@ -103,7 +103,7 @@ class ModelServer:
         options = self._options
         threads = options.grpc_threads or WORKERS
         pool, waiting = self._pool("grpc", threads), max(1, threads // WAITING_SHARE)
-        models = ModelService(self._catalog, self._reloader, self._stop, waiting)
+        models = ModelService(self._catalog, self._reloader, self._stop, waiting, self._plane.metrics.totals)
         self._grpc = build_grpc_server(
             self._plane.prediction_service(self._catalog), models, pool, options.grpc_channel_arguments
         )
@@ -186,7 +186,7 @@ class ModelServer:
             opened.append(error)
             answered.set()
 
-        self._spawn("rest", lambda: run_rest(application, options.host, options.rest_port, self._stop, report))
+        self._spawn("rest", lambda: run_rest(application, options, self._stop, report))
         answered.wait()
         if opened[0] is not None:
             raise port_error(options.host, options.rest_port, opened[0]) from opened[0]

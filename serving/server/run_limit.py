@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tensorflow.python.eager import cancellation
 
@@ -14,6 +15,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["RunLimit"]
+
+
+class _PerThread:
+    """TensorFlow's cancellation manager of whoever asks.
+
+    TensorFlow keeps one for the whole process, which is whatever request set it last. It takes this one as well, and
+    asks it for its implementation in the thread that calls a function.
+    """
+
+    def __init__(self) -> None:
+        self._current = threading.local()
+
+    @property
+    def _impl(self) -> Any:
+        # A new one where there is no limit: a call that fails cancels its manager for good.
+        manager: Any = getattr(self._current, "manager", None) or cancellation.CancellationManager()
+        return manager._impl
+
+    @contextmanager
+    def use(self, manager: Any) -> Iterator[None]:
+        self._current.manager = manager
+        try:
+            yield
+        finally:
+            del self._current.manager
+
+
+_PER_THREAD = _PerThread()
 
 
 class RunLimit:
@@ -41,10 +70,12 @@ class RunLimit:
         Raises:
             StatusError: DEADLINE_EXCEEDED when the time is up before, or what was run was cancelled after.
         """
+        # Not at import, and again should anything else have used it.
+        cancellation._active_context = _PER_THREAD
         if self._is_over():
             raise StatusError(Code.DEADLINE_EXCEEDED, "The request's time passed before it could run")
         try:
-            with cancellation.CancellationManagerContext(self._cancellation):
+            with _PER_THREAD.use(self._cancellation):
                 yield
         except StatusError as error:
             if error.code is Code.CANCELLED and self._is_over():

@@ -115,6 +115,8 @@ def test_the_flags_of_a_deployment_are_taken_and_those_without_meaning_named_onc
         "--enable_model_warmup=true",
     )
     server.wait_for_port()
+    # The ports open with the first version of a model, and the highest loads first.
+    speak_rest(server).wait_for(1)
 
     assert server.output.count("mean nothing to this server: --flush_filesystem_caches, --per_process_gpu") == 1
     assert speak_rest(server).predict([2.0], label="stable").value == [2.0]

@@ -111,6 +111,24 @@ def test_options_is_only_a_pre_flight_of_web_pages(rest, origin, status):
     assert rest.request("OPTIONS", "/v1/models/m:predict", headers=headers).status_code == status
 
 
+@pytest.mark.parametrize("on", [True, False])
+def test_pages_of_other_sites_may_read_answers_only_with_the_flag(serve, speak_rest, base, on):
+    speaker = speak_rest(serve(config(model(base)), enable_cors=on))
+
+    for answer in (
+        speaker.request("OPTIONS", "/v1/models/m:predict", headers={"Origin": "https://example.org"}),
+        speaker.request("POST", "/v1/models/m:predict", data=BODY),
+        speaker.request("GET", "/v1/models/nothing"),
+    ):
+        sent = {name: value for name, value in answer.headers.items() if name.startswith("Access-Control")}
+        allowed = {
+            "Access-Control-Allow-Origin": "*",
+            "Access-Control-Allow-Methods": "POST, GET",
+            "Access-Control-Allow-Headers": "Content-Type",
+        }
+        assert sent == (allowed if on else {})
+
+
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "image/png"])
 def test_the_requests_content_type_is_not_looked_at(rest, kind):
     answer = rest.request("POST", "/v1/models/m:predict", data=BODY, headers={"Content-Type": kind})

@@ -124,6 +124,22 @@ def test_the_call_blocks_until_every_new_model_has_a_version(operator, base, tmp
     assert operator.predict([1.0], "late").value == [2.0]
 
 
+def test_counters_that_are_asked_for_come_back_as_increases(operator, base, tmp_path, publish):
+    both = config(model(base), model(tmp_path / "late", name="late"))
+    assert operator.predict([1.0]).ok
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(operator.reload, both, metrics=["/tensorflow/serving/request_count", "/nonsense"])
+        time.sleep(0.5)
+        for _ in range(3):
+            assert operator.predict([1.0]).ok
+        publish(tmp_path / "late", 2)
+
+        increases = call.result(20).value.metric
+    assert [(metric.name, metric.int64_value_increase) for metric in increases] == [
+        ("/tensorflow/serving/request_count", 3)
+    ]
+
+
 def test_new_versions_of_a_model_that_is_known_are_not_waited_for(operator, base):
     assert operator.reload(config(model(base, specific(1, 7)))).ok
 

@@ -117,9 +117,9 @@ class Grpc(Speaker):
 
         return call(self.prediction.GetModelMetadata, request, read)
 
-    def reload(self, config: str, seconds: float = SECONDS) -> Answer:
+    def reload(self, config: str, seconds: float = SECONDS, metrics: Sequence[str] = ()) -> Answer:
         """Send a text proto ``ModelServerConfig``; the value is the response."""
-        request = model_management_pb2.ReloadConfigRequest()
+        request = model_management_pb2.ReloadConfigRequest(metric_names=metrics)
         text_format.Parse(config, request.config)
         return call(self.models.HandleReloadConfigRequest, request, lambda response: response, seconds)
 
