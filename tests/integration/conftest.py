@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from model_servers import labelled_server, model_server, write_model_config
+from labelled_servers import labelled_server, model_server, write_model_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from model_servers import RunningServer
+    from labelled_servers import RunningServer
 
 
 @pytest.fixture(scope="session")

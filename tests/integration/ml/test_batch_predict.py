@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from contract_model import COLOURS, expected, save_contract_model
+from labelled_servers import labelled_server, write_model_config
 from ml.config import Settings
 from ml.context import Context
 from ml.errors import ConfigError, DataError
 from ml.prediction_batches import MAX_SHARDS
 from ml.steps import plan_predictions, predict_shard, publish_predictions
 from ml.storage import open_store, put_once
-from model_servers import labelled_server, write_model_config
 from serving.client import ModelNotFoundError, UnavailableError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
