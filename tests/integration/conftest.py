@@ -36,4 +36,6 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer
     config = folder / "models.config"
     write_model_config(config, "colours", folder, [4, 5], stable=4, canary=5)
     with labelled_server("colours", config) as server:
+        # The ports are open as soon as one version is there.
+        server.wait_for(v4="AVAILABLE", v5="AVAILABLE")
         yield server
