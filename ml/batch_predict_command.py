@@ -31,7 +31,7 @@ def batch_predict(
     context = Context.from_environment()
     batch_id = name or f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     shards = plan_predictions.run(context, batch_id, prefix, datetime.now(UTC), shard_size)
-    with Progress(console=errors, transient=True) as progress:
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         for shard in progress.track(shards, description=f"asking, {shard_size} images at a time"):
             predict_shard.run(context, batch_id, shard)
     print_values(console, "Predictions", publish_predictions.run(context, batch_id, datetime.now(UTC)))

@@ -274,7 +274,7 @@ def _serving(settings: Settings) -> str:
     from serving.client import RestClient
 
     try:
-        with RestClient.from_settings(settings) as client:
+        with RestClient.from_settings(settings, retries=0) as client:
             states = client.status()
     except ServingError as error:
         return error.message

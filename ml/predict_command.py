@@ -140,7 +140,7 @@ def _rows(
         file_item(path, layout.printable(str(path.relative_to(folder) if folder else path)), settings.images.max_bytes)
         for path in paths
     )
-    with Progress(console=errors, transient=True) as progress:
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         yield from progress.track(predict_items(client, target, items), total=len(paths), description="asking")
 
 

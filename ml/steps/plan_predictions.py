@@ -48,10 +48,7 @@ def run(context: Context, batch_id: str, prefix: str, now: datetime, shard_size:
     _check_prefix(prefix)
     store = context.store
     before = find_plan(store, batch_id)
-    if before and before.prefix != prefix:
-        raise DataError(
-            f"The batch '{batch_id}' is about {before.prefix}, not about {prefix}.", "Give the batch another name."
-        )
+    _check_before(before, prefix, context.settings.model_name)
     finished = before if finished_batch(store, batch_id) else None
     images, shards = list_shards(store, batch_id, store.list(prefix), shard_size, keep=finished is None)
     if not shards:
@@ -64,7 +61,7 @@ def run(context: Context, batch_id: str, prefix: str, now: datetime, shard_size:
         prefix=prefix,
         model_name=context.settings.model_name,
         version=target.version,
-        label=context.settings.serving.label,
+        label=before.label if before and before.version == target.version else context.settings.serving.label,
         classes=target.classes,
         tells_status=target.tells_status,
         images=images,
@@ -83,6 +80,12 @@ def _check_prefix(prefix: str) -> None:
             f"The prefix {prefix!r} takes in {layout.PREDICTIONS}, where the answers go.",
             "Name a prefix of images in the store, e.g. incoming/2026-11/.",
         )
+
+
+def _check_before(before: BatchPlan | None, prefix: str, model_name: str) -> None:
+    for known, wanted in ((before.prefix, prefix), (before.model_name, model_name)) if before else ():
+        if known != wanted:
+            raise DataError(f"The batch of this name is about {known}, not about {wanted}.", "Give it another name.")
 
 
 def _unchanged(plan: BatchPlan, prefix: str, shards: tuple[str, ...]) -> BatchPlan:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from contract_model import COLOURS, expected, save_contract_model
-from plain_servers import labelled_server, write_model_config
+from labelled_servers import labelled_server, write_model_config
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from plain_servers import labelled_server, model_server, write_model_config
+from labelled_servers import labelled_server, model_server, write_model_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from plain_servers import RunningServer
+    from labelled_servers import RunningServer
 
 
 @pytest.fixture(scope="session")
@@ -36,4 +36,6 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer
     config = folder / "models.config"
     write_model_config(config, "colours", folder, [4, 5], stable=4, canary=5)
     with labelled_server("colours", config) as server:
+        # The ports are open as soon as one version is there.
+        server.wait_for(v4="AVAILABLE", v5="AVAILABLE")
         yield server

@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 from killed_ingest import Reaper, copy_of
 
 from forking import forked
+from labelled_servers import labelled_server
 from ml.config import Settings
 from ml.context import Context
 from ml.steps import plan_predictions, predict_shard, publish_predictions
 from ml.storage import open_store
-from plain_servers import labelled_server
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

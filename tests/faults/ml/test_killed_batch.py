@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 from contract_model import save_contract_model
-from plain_servers import write_model_config
+from labelled_servers import write_model_config
 from programs import run_program
 
 PROGRAM = Path(__file__).with_name("killed_batch.py")

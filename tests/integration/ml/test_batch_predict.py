@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from contract_model import COLOURS, expected, save_contract_model
+from labelled_servers import labelled_server, write_model_config
 from ml.config import Settings
 from ml.context import Context
 from ml.errors import ConfigError, DataError
 from ml.prediction_batches import MAX_SHARDS
 from ml.steps import plan_predictions, predict_shard, publish_predictions
 from ml.storage import open_store, put_once
-from plain_servers import labelled_server, write_model_config
 from serving.client import ModelNotFoundError, UnavailableError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -137,6 +137,9 @@ def test_the_name_of_a_finished_batch_is_not_used_for_other_images(context):
         run_batch(context)
     with pytest.raises(DataError, match="is about incoming/, not about other/"):
         run_batch(context, prefix="other/")
+    other = Context(context.settings.model_copy(update={"model_name": "shapes"}), context.store)
+    with pytest.raises(DataError, match="is about colours, not about shapes"):
+        run_batch(other)
     assert [*context.store.list("predictions/")] == objects
 
 
@@ -151,6 +154,17 @@ def test_new_images_join_a_batch_that_is_not_finished_and_old_shards_are_kept(co
     assert published["images"] == 25
     assert context.store.head("predictions/b/part-00000.parquet") == kept
     assert len([*context.store.list("predictions/b/listings/")]) == 3
+
+
+def test_a_batch_remembers_the_label_that_it_began_with(context_for, labelled):
+    plan_predictions.run(context_for(labelled), "b", "incoming/", NOW, 10)
+    other = context_for(labelled, label="canary")
+    other.store.put("incoming/zz.png", encode(pixels_of(99)))
+
+    run_batch(other)
+
+    document = json.loads(other.store.get("predictions/b/batch.json"))
+    assert (document["version"], document["label"], document["images"]) == (4, "stable", 25)
 
 
 def test_a_batch_with_a_shard_missing_is_not_published(context):
