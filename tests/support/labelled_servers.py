@@ -1,13 +1,12 @@
-"""Model servers for tests: one inside the test process, others as processes of their own."""
+"""A local model server as a process of its own, for tests that need one and care for nothing else of it."""
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import requests
@@ -15,120 +14,87 @@ import requests
 from free_ports import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from serving.server.options import ServerOptions
-    from serving.server.process import ModelServer
-
-START_SECONDS = 60
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-    """Wait for a condition to hold, and fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.01)
+START_SECONDS = 120
 
 
 @dataclass(frozen=True)
-class LocalServer:
-    """A server inside the test process, and where it listens."""
+class RunningServer:
+    """Where it listens."""
 
-    server: ModelServer
-    options: ServerOptions
-
-    @property
-    def target(self) -> str:
-        return f"{self.options.host}:{self.options.grpc_port}"
-
-    @property
-    def root(self) -> str:
-        return f"http://{self.options.host}:{self.options.rest_port}"
-
-
-def start_local(options: ServerOptions) -> LocalServer:
-    """Start a server in this process on free ports; with ``wait_for_model`` once every model has a version."""
-    from serving.server.process import ModelServer
-
-    grpc_port, rest_port = free_ports(2)
-    options = replace(options, grpc_port=grpc_port, rest_port=rest_port)
-    server = ModelServer(options)
-    try:
-        server.start()
-        wait_until(lambda: server.is_ready or not options.wait_for_model)
-        server.open()
-    except BaseException:
-        server.close()
-        raise
-    return LocalServer(server, options)
-
-
-@dataclass
-class ProcessServer:
-    """A server as a process of its own; ``output`` is what it logged."""
-
-    process: subprocess.Popen[bytes]
+    name: str
     grpc_port: int
     rest_port: int
-    log_path: Path
+    host: str = "127.0.0.1"
 
     @property
-    def target(self) -> str:
-        return f"127.0.0.1:{self.grpc_port}"
+    def url(self) -> str:
+        return f"http://{self.host}:{self.rest_port}/v1/models/{self.name}"
 
-    @property
-    def root(self) -> str:
-        return f"http://127.0.0.1:{self.rest_port}"
+    def states(self) -> dict[int, str]:
+        """The state of each version; none while there is no model."""
+        answer = requests.get(self.url, timeout=5).json()
+        return {int(entry["version"]): entry["state"] for entry in answer.get("model_version_status", [])}
 
-    @property
-    def output(self) -> str:
-        return self.log_path.read_text()
+    def wait_for(self, **states: str) -> None:
+        """Wait until versions, as ``v7="AVAILABLE"``, have states."""
+        wanted = {int(name[1:]): state for name, state in states.items()}
+        deadline = time.monotonic() + START_SECONDS
+        while not wanted.items() <= self.states().items():
+            assert time.monotonic() < deadline, self.states()
+            time.sleep(0.05)
 
-    def wait_for_output(self, text: str) -> None:
-        self._wait(lambda: text in self.output)
 
-    def wait_for_port(self) -> None:
-        self._wait(self.is_open)
-
-    def is_open(self) -> bool:
+@contextmanager
+def model_server(name: str, log: Path, *flags: str) -> Iterator[RunningServer]:
+    """Run a server with what ``flags`` say of its models until the block ends."""
+    grpc_port, rest_port = free_ports(2)
+    command = [sys.executable, "-m", "serving.server", f"--port={grpc_port}", f"--rest_api_port={rest_port}", *flags]
+    with log.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
         try:
-            requests.get(self.root, timeout=5)
-        except requests.ConnectionError:
-            return False
-        return True
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
-
-    def _wait(self, condition: Callable[[], bool]) -> None:
-        def holds() -> bool:
-            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.output}"
-            return condition()
-
-        wait_until(holds)
+            server = RunningServer(name, grpc_port, rest_port)
+            deadline = time.monotonic() + START_SECONDS
+            while not _answers(server):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.1)
+            yield server
+        finally:
+            process.kill()
 
 
-@dataclass
-class ProcessLauncher:
-    """Starts servers with tensorflow_model_server's flags, and ends those that a test left."""
+def _answers(server: RunningServer) -> bool:
+    try:
+        requests.get(server.url, timeout=5)
+    except requests.ConnectionError:
+        return False
+    return True
 
-    folder: Path
-    started: list[ProcessServer] = field(default_factory=list)
 
-    def start(self, *flags: str) -> ProcessServer:
-        grpc_port, rest_port = free_ports(2)
-        command = [sys.executable, "-m", "serving.server", f"--port={grpc_port}", f"--rest_api_port={rest_port}"]
-        log_path = self.folder / f"server-{len(self.started)}.log"
-        with log_path.open("wb") as log:
-            process = subprocess.Popen([*command, *flags], stdout=log, stderr=log, env=dict(os.environ))
-        self.started.append(ProcessServer(process, grpc_port, rest_port, log_path))
-        return self.started[-1]
+def write_model_config(path: Path, name: str, base: Path, versions: Sequence[int], **labels: int) -> None:
+    """Say what a server that polls the file shall serve: written under another name, then renamed."""
+    listed = " ".join(f"versions: {version}" for version in versions)
+    named = " ".join(f'version_labels {{ key: "{label}" value: {version} }}' for label, version in labels.items())
+    text = (
+        f'model_config_list {{ config {{ name: "{name}" base_path: "{base}" model_platform: "tensorflow" '
+        f"model_version_policy {{ specific {{ {listed} }} }} {named} }} }}"
+    )
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
 
-    def end(self) -> None:
-        for server in self.started:
-            if server.process.poll() is None:
-                server.process.kill()
-            server.process.wait()
+
+@contextmanager
+def labelled_server(name: str, config: Path) -> Iterator[RunningServer]:
+    """Run a server as the local stack does: what a model config file says, which it polls."""
+    with model_server(
+        name,
+        config.with_suffix(".log"),
+        f"--model_config_file={config}",
+        "--model_config_file_poll_wait_seconds=0.1",
+        "--file_system_poll_wait_seconds=0.1",
+        "--allow_version_labels_for_unavailable_models=true",
+    ) as server:
+        yield server
