@@ -113,7 +113,7 @@ def killed_follow(folder: Path, fatal: int) -> None:
 
 
 def problems(folder: Path) -> list[str]:
-    """What a model server must never find: half a version under a number, or a config of versions that are not there."""
+    """What a model server must never find: half a version under a number, or a config of what is not there."""
     settings, found = settings_of(folder), []
     served = model_folder(settings)
     versions = {int(path.name) for path in served.iterdir() if path.name.isdigit()} if served.exists() else set()

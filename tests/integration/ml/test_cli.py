@@ -35,7 +35,6 @@ def environ(tmp_path_factory):
             "model_dir": str(folder / "models"),
             "grpc_port": grpc_port,
             "rest_port": rest_port,
-            "label": None,
         },
         "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",
         "artifact_uri": str(folder / "artifacts"),
