@@ -22,6 +22,7 @@ from serving.server.status import Code, StatusError
 from serving.server.urls import parse_route
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Executor
 
     from serving.server.catalog import ModelCatalog
@@ -68,8 +69,7 @@ class RestApplication:
 
     def build(self) -> web.Application:
         """The application, for an aiohttp runner."""
-        # aiohttp holds a body to this size while it inflates it, not after.
-        application = web.Application(client_max_size=MAX_REQUEST_BYTES)
+        application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._handle)
         return application
 
@@ -105,15 +105,22 @@ class RestApplication:
         if route.action == "metadata":
             model = self._catalog.find(route.name, route.version, route.label)
             return format_metadata(route.name, model)
-        with self._admission.enter():
-            data = await self._read(request)
+        with self._admission.enter() as hold:
+            data = await self._read(request, hold)
             with self._metrics.request(route.name, route.action, "REST"):
                 return await self._run(route, data)
 
-    async def _read(self, request: web.Request) -> bytes:
+    async def _read(self, request: web.Request, hold: Callable[[int], None]) -> bytes:
+        """The body, inflated; given up as soon as it is too large, and not when it has all come."""
+        data = bytearray()
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                return await request.read()
+                async for chunk in request.content.iter_any():
+                    hold(len(chunk))
+                    data += chunk
+                    if len(data) > MAX_REQUEST_BYTES:
+                        raise web.HTTPRequestEntityTooLarge(MAX_REQUEST_BYTES, len(data))
+                return bytes(data)
         except TimeoutError as error:
             raise StatusError(
                 Code.DEADLINE_EXCEEDED, f"The body did not come within {self._timeout_seconds:g} s, the server's limit"

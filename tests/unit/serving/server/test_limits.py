@@ -20,3 +20,17 @@ def test_a_place_is_free_again_after_a_request_however_it_ended():
 
     with admission.enter():
         pass
+
+
+def test_bytes_are_counted_over_all_requests_and_given_back():
+    admission = Admission(8, max_bytes=10)
+    with admission.enter() as first:
+        first(6)
+        with admission.enter() as second, pytest.raises(StatusError, match="holds 6 bytes") as raised:
+            second(5)
+        with admission.enter() as third:
+            third(4)
+
+    assert raised.value.code is Code.RESOURCE_EXHAUSTED
+    with admission.enter() as last:
+        last(10)

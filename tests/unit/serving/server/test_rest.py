@@ -70,6 +70,12 @@ def test_more_predictions_than_are_let_in_are_refused_at_once(executor):
     assert asyncio.run(run()) == (429, 404, [404, 404])
 
 
+def test_bodies_that_are_too_much_together_are_refused(executor):
+    application = RestApplication(ModelCatalog([]), executor, 5.0, admission=Admission(max_bytes=1000))
+
+    assert [ask(application, b" " * size)[0] for size in (900, 1100, 900)] == [400, 429, 400]
+
+
 def test_a_body_that_does_not_come_is_given_up(executor):
     application = RestApplication(ModelCatalog([]), executor, 0.1)
 
