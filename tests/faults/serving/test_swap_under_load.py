@@ -1,4 +1,4 @@
-"""Eight clients ask for a minute while versions come, go and break: no request fails, no answer is of a wrong version."""
+"""Eight clients ask for a minute while versions come, go and break: none fails or gets what was not stable."""
 
 from __future__ import annotations
 
