@@ -17,6 +17,7 @@ from rich.table import Table
 
 from ml.config import Settings, load_settings
 from ml.forget_command import forget
+from ml.monitor_command import monitor
 from ml.quarantine_commands import quarantine
 from ml.serving_command import history, rollback
 from ml.terminal import leaderboard_table, print_values, run_app, trials_table
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(quarantine, name="quarantine")
 app.command()(forget)
 app.command()(history)
+app.command()(monitor)
 app.command()(rollback)
 console = Console()
 errors = Console(stderr=True)

@@ -30,7 +30,7 @@ class MonitorState:
         counted_at: when these were read.
         told: names of what the last alert said is beyond its limit, as far as it has been ever since.
         told_at: when that was sent.
-        retrained: versions for whose drift `retrain` was started.
+        retrained: the look that started `retrain` for a version's drift, by the version as text.
     """
 
     at: str | None = None
@@ -38,7 +38,7 @@ class MonitorState:
     counted_at: str | None = None
     told: tuple[str, ...] = ()
     told_at: str | None = None
-    retrained: tuple[int, ...] = field(default=())
+    retrained: Mapping[str, str] = field(default_factory=dict)
 
     def should_tell(self, names: frozenset[str], now: datetime, remind: timedelta) -> bool:
         """Whether an alert is due: for something new, or as a reminder of what stays."""
@@ -55,8 +55,7 @@ def load_state(store: Store, model_name: str) -> MonitorState:
         document = read_json(store, layout.monitoring_key(model_name, STATE))
     except NotFoundError:
         return MonitorState()
-    lists = {name: tuple(document[name]) for name in ("told", "retrained")}
-    return MonitorState(**document | lists)
+    return MonitorState(**document | {"told": tuple(document["told"])})
 
 
 def save_state(store: Store, model_name: str, state: MonitorState) -> None:

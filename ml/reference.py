@@ -54,11 +54,13 @@ def rows_of_version(rows: pd.DataFrame, version: int, changes: Sequence[Change])
         version: whose rows.
         changes: all records, the oldest first.
     """
-    versions = rows["version"].astype("Float64")
-    untold = rows[versions.isna() & rows["label"].isin((STABLE, CANARY))]
-    for index, row in untold.iterrows():
-        change = served_at(changes, row["at"].to_pydatetime())
-        meant = change.serving.labels.get(row["label"]) if change else None
-        if meant is not None:
-            versions.loc[index] = meant
-    return rows[(versions == version).fillna(value=False).astype(bool)]
+    answered = [
+        _meant(label, at, changes) if pd.isna(told) else int(told)
+        for told, label, at in zip(rows["version"], rows["label"], rows["at"], strict=True)
+    ]
+    return rows[np.asarray([one == version for one in answered], dtype=bool)]
+
+
+def _meant(label: str | None, at: pd.Timestamp, changes: Sequence[Change]) -> int | None:
+    change = served_at(changes, at.to_pydatetime()) if label in {STABLE, CANARY} else None
+    return change.serving.labels.get(str(label)) if change else None
