@@ -6,9 +6,9 @@ Looks every hour at what serves, and tells people what is beyond its limits: one
 
 | task | does |
 |--|--|
-| `check_serving` | asks the model server and the registry which version is in production, and compares with the record |
+| `check_serving` | whether the model server and the registry have the version that is on record |
 | `measure_traffic` | errors and latency since the last look, by the server's own counters |
-| `measure_drift` | logged requests against the test images and the snapshot of the version; needs `monitoring.log_share` |
+| `measure_drift` | logged requests against what the version was made from; needs `monitoring.log_share` |
 | `report` | all of it on one page; one alert, where there is something to tell |
 | `decide_on_retraining` | skips what follows, unless drift is to start Retrain |
 | `retrain` | starts Retrain, once for a version |

@@ -20,8 +20,8 @@ MARKS = {"within": "[green]within[/]", "beyond": "[red]beyond[/]", "unknown": "n
 
 def monitor(
     remember: Annotated[
-        bool, typer.Option(help="Let the next look start from here; --no-remember leaves the hourly ones alone.")
-    ] = True,
+        bool, typer.Option("--remember", help="Let the next look start from here, as the DAG's looks do.")
+    ] = False,
 ) -> None:
     """Look at what serves: version, errors, latency, drift. Ends with status 1 when something is beyond its limit."""
     from ml.context import Context
@@ -31,10 +31,10 @@ def monitor(
     monitor_id = f"by-hand-{now:%Y%m%dT%H%M%S.%f}"
     for step in (check_serving, measure_traffic, measure_drift):
         step.run(context, monitor_id, now)
-    report = report_monitoring.run(context, monitor_id, now)
+    report = report_monitoring.run(context, monitor_id, now, by_hand=True)
     if remember:
-        # Alerts and retraining are the DAG's: what it has not told or started, it still will.
-        report_monitoring.remember(context, report | {"alert": False, "retrain": False})
+        # Alerts are the DAG's: what it has not told, it still will.
+        report_monitoring.remember(context, report | {"alert": False})
     table = Table("topic", "what", "measured", "required", "")
     for finding in report["findings"]:
         texts = (finding[name] for name in ("topic", "name", "measured", "required"))

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["monitoring_alert"]
 
 REMEDIES = {
-    "What serves": "Where server or registry disagree with the record, look at the sync's log and at `quartet history`.",
-    "Traffic": "For errors and latency, see the model server's log; `quartet rollback` goes back to the version before.",
+    "What serves": "Where server or registry disagree with the record, see the sync's log and `quartet history`.",
+    "Traffic": "For errors and latency, see the model server's log; `quartet rollback` goes back a version.",
     "Drift": "For drift, look at the page's figures; label some of what is asked about before you trust the answers, "
     "and retrain on such images.",
 }

@@ -38,8 +38,8 @@ CAPTIONS = {
 }
 
 
-def run(context: Context, monitor_id: str, now: datetime) -> dict[str, Any]:
-    """Write ``report.json`` and the page.
+def run(context: Context, monitor_id: str, now: datetime, *, by_hand: bool = False) -> dict[str, Any]:
+    """Write ``report.json`` and the page; nothing is started for a look by hand.
 
     Returns:
         ``version``, ``beyond`` (the findings beyond their limits), ``alert`` (whether somebody is to be told),
@@ -53,7 +53,9 @@ def run(context: Context, monitor_id: str, now: datetime) -> dict[str, Any]:
     state = load_state(store, name)
     names = frozenset(_name(finding) for finding in over)
     remind = timedelta(hours=context.settings.monitoring.remind_hours)
-    retrain, retraining = _retraining(context, monitor_id, findings, parts["drift"], state)
+    due, retraining = _retraining(context, monitor_id, findings, parts["drift"], state)
+    if due and by_hand:
+        retraining = "Retraining is due: run `quartet retrain`, or leave it to the DAG."
     page = _key(context, monitor_id, PAGE)
     report = {
         "monitor_id": monitor_id,
@@ -64,7 +66,7 @@ def run(context: Context, monitor_id: str, now: datetime) -> dict[str, Any]:
         "beyond": [finding.to_dict() for finding in over],
         "unknown": sum(finding.status == "unknown" for finding in findings),
         "alert": state.should_tell(names, now, remind),
-        "retrain": retrain,
+        "retrain": due and not by_hand,
         "retraining": retraining,
         "page": store.uri(page),
     }
