@@ -118,7 +118,7 @@ def _limit(name: str, limits: MonitoringSettings) -> float:
 
 
 def _required(name: str, limits: MonitoringSettings) -> str:
-    return f"at most {_limit(name, limits):.2f}, or not beyond chance"
+    return f"at most {_limit(name, limits):.2f}"
 
 
 def _finding(name: str, shift: Shift, p_value: float, limits: MonitoringSettings) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ml.plots import style
@@ -62,11 +63,14 @@ def inputs_figure(before: pd.DataFrame, now: pd.DataFrame, properties: Sequence[
     lines = -(-len(properties) // 3)
     figure = style.new_figure(
         11,
-        0.7 + 2.3 * lines,
+        0.7 + 2.5 * lines,
         "What was asked about",
         f"{len(now):,} logged images beside {len(before):,} of the snapshot",
     )
     every = np.atleast_1d(figure.subplots(lines, 3)).ravel()
+    layout = figure.get_layout_engine()
+    assert isinstance(layout, ConstrainedLayoutEngine)
+    layout.set(h_pad=0.14)
     for axes, name in zip(every, properties, strict=False):
         first, second = (table[name].dropna().to_numpy(np.float64) for table in (before, now))
         _histogram(axes, first, second, _edges(first, second))
@@ -104,6 +108,8 @@ def _histogram(
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_locator(MaxNLocator(5))
+    if edges[-1] >= 10_000:
+        axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(visible=False, axis="x")
 
 

@@ -1,4 +1,4 @@
-"""A version in production with what it was made from, and rows about its requests, as training and serving leave them."""
+"""A version in production, what it was made from, and rows about its requests, as training and serving leave them."""
 
 from __future__ import annotations
 
