@@ -19,6 +19,7 @@ from ml.batch_predict_command import batch_predict
 from ml.config import Settings, load_settings
 from ml.forget_command import forget
 from ml.predict_command import predict
+from ml.monitor_command import monitor
 from ml.quarantine_commands import quarantine
 from ml.serving_command import history, rollback
 from ml.terminal import leaderboard_table, print_values, run_app, trials_table
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(quarantine, name="quarantine")
 app.command()(forget)
 app.command()(history)
+app.command()(monitor)
 app.command()(rollback)
 app.command()(predict)
 app.command()(batch_predict)

@@ -18,6 +18,7 @@ from ml.errors import ConfigError, ConflictError, DataError, OvertakenError
 from ml.exposure import find_exposures, find_warmups
 from ml.pictures import find_pictures
 from ml.registry import Registry
+from ml.request_store import erase_requests, find_requests, is_kept_image, kept_pixels
 from ml.snapshots import latest_snapshot, publish_snapshot
 from ml.tombstones import forgotten_ids, read_tombstone, write_tombstones
 from ml.traces import attribute_tables, find_attributes, find_files, find_shards, find_snapshot_pages
@@ -53,6 +54,7 @@ class Plan:
         pages: keys of pictures and pages that show it.
         warmups: keys of published versions' warm-up requests that hold it.
         tables: keys of tables of attributes that have a row of it.
+        requests: keys of what was kept of requests about it.
         models: those that saw it.
     """
 
@@ -64,6 +66,7 @@ class Plan:
     pages: tuple[str, ...]
     warmups: tuple[str, ...]
     tables: tuple[str, ...]
+    requests: tuple[str, ...]
     models: tuple[Exposure, ...]
 
 
@@ -81,7 +84,7 @@ def plan_forgetting(context: Context, names: Iterable[str]) -> list[Plan]:
     if snapshot is None:
         raise DataError("There is no published snapshot.", "Run `quartet ingest`.")
     ledger = snapshot.ledger_columns(COLUMNS)
-    pictures = find_pictures(context, ledger, names)
+    pictures = find_pictures(context, ledger, names, kept_pixels(store))
     ids = frozenset(image_id for picture in pictures for image_id in picture.image_ids)
     exposures = list(find_exposures(context, ids))
     pages = [
@@ -90,6 +93,7 @@ def plan_forgetting(context: Context, names: Iterable[str]) -> list[Plan]:
     ]
     files, shards = list(find_files(store, ids)), list(find_shards(store, ids))
     warmups = list(find_warmups(context, exposures))
+    requests = list(find_requests(store, ids))
     digests = frozenset(digest for picture in pictures for digest in picture.digests)
     tables = list(find_attributes(store, ids | set(_rows_of(ledger, digests)["source_key"])))
 
@@ -105,6 +109,7 @@ def plan_forgetting(context: Context, names: Iterable[str]) -> list[Plan]:
             _of(images, pages),
             _of(images, warmups),
             _of(images | sources, tables),
+            _of(images, requests),
             tuple(exposure for image_id, exposure in exposures if image_id in picture.image_ids),
         )
 
@@ -182,6 +187,7 @@ def _record(context: Context, plan: Plan, note: str, by: str, now: datetime, lan
         "pages": set(plan.pages),
         "warm_up_requests": set(plan.warmups),
         "attribute_tables": set(plan.tables),
+        "requests": set(plan.requests),
         "landing": gone,
     }
     models = {(one.run_id, one.variant or ""): one.to_dict() for one in plan.models}
@@ -234,6 +240,13 @@ def _remove(context: Context, plan: Plan) -> None:
         Registry(context.settings).remove_file(tracked, "attention.png")
     for key in plan.warmups:
         erase_warmup(context, key)
+    ids = frozenset(plan.picture.image_ids)
+    # What was kept since it was looked for goes as well. The bytes last: without any, rows are not looked for.
+    for key in sorted({*plan.requests, *(key for _, key in find_requests(store, ids))}, key=is_kept_image):
+        if is_kept_image(key):
+            store.delete(key)
+        else:
+            erase_requests(store, key, ids)
     for key in plan.files:
         store.delete(key)
 

@@ -53,14 +53,24 @@ def forget(
 
 
 def _show(plans: Sequence[Plan]) -> None:
-    names = ("files", "feature shards", "pages", "warm-up requests", "tables of attributes", "in the landing zone")
+    names = (
+        "files",
+        "feature shards",
+        "pages",
+        "warm-up requests",
+        "tables of attributes",
+        "requests",
+        "in the landing zone",
+    )
     table = Table("image", *names)
     for plan in plans:
-        found = (plan.files, plan.shards, plan.pages, plan.warmups, plan.tables, plan.landing)
+        found = (plan.files, plan.shards, plan.pages, plan.warmups, plan.tables, plan.requests, plan.landing)
         numbers = [len(keys) for keys in found]
         table.add_row(", ".join(one[:12] for one in plan.picture.image_ids), *map(str, numbers))
     console.print(table)
-    touched = (key for one in plans for key in (*one.files, *one.shards, *one.pages, *one.warmups, *one.tables))
+    touched = (
+        key for one in plans for key in (*one.files, *one.shards, *one.pages, *one.warmups, *one.tables, *one.requests)
+    )
     for key in sorted(set(touched)):
         console.print(f"  {escape(key)}", highlight=False, soft_wrap=True)
 

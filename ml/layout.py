@@ -21,6 +21,7 @@ __all__ = [
     "LABELS_FILE",
     "LANDING",
     "LATEST_SNAPSHOT",
+    "MONITORING",
     "PAGE_IMAGES",
     "PREDICTIONS",
     "MODEL_CARD",
@@ -29,6 +30,7 @@ __all__ = [
     "PUBLICATION",
     "QUARANTINE",
     "RELEASES",
+    "REQUESTS",
     "RUNS",
     "SERVING_FACTS",
     "SERVING_LABELS",
@@ -43,12 +45,16 @@ __all__ = [
     "image_key",
     "ingest_key",
     "model_prefix",
+    "monitoring_key",
     "part_key",
     "predictions_key",
     "printable",
     "promotion_key",
     "quarantine_keys",
     "release_key",
+    "request_image_key",
+    "request_part_key",
+    "request_parts",
     "run_key",
     "run_prefix",
     "safe_run_id",
@@ -74,6 +80,9 @@ RUNS = "runs/"
 PROMOTIONS = "promotions/"
 #: Batches of predictions, a folder each.
 PREDICTIONS = "predictions/"
+#: What is kept of requests, for whoever asks for it, and what was found about them.
+REQUESTS = "requests/"
+MONITORING = "monitoring/"
 LATEST_SNAPSHOT = "snapshots/latest.json"
 #: Within a published version: what a model server runs before it serves it.
 WARMUP = "assets.extra/tf_serving_warmup_requests"
@@ -196,3 +205,23 @@ def model_prefix(model_name: str, version: int) -> str:
 def promotion_key(model_name: str, number: int) -> str:
     """Key of one record of what serves."""
     return f"{PROMOTIONS}{model_name}/{number:08d}.json"
+
+
+def request_parts(model_name: str, date: str) -> str:
+    """Prefix of the rows about requests of one day, e.g. ``2026-03-01``."""
+    return f"{REQUESTS}{model_name}/{date}/"
+
+
+def request_part_key(model_name: str, date: str, hour: int, name: str) -> str:
+    """Key of some rows about requests; the first of them was answered in that hour, in UTC."""
+    return f"{request_parts(model_name, date)}{hour:02d}-{name}.parquet"
+
+
+def request_image_key(model_name: str, image_id: str) -> str:
+    """Key of an image that was asked about and kept; without one, the prefix of all."""
+    return f"{REQUESTS}{model_name}/images/" + (f"{image_id[:2]}/{image_id}" if image_id else "")
+
+
+def monitoring_key(model_name: str, *parts: str) -> str:
+    """Key of a file about what was found, e.g. ``monitoring_key(model_name, monitor_id, "report.json")``."""
+    return f"{MONITORING}{model_name}/" + "/".join(parts)

@@ -44,7 +44,9 @@ class Picture:
         return frozenset(filter(None, (*self.image_ids, self.pixel_id)))
 
 
-def find_pictures(context: Context, ledger: pd.DataFrame, names: Iterable[str]) -> list[Picture]:
+def find_pictures(
+    context: Context, ledger: pd.DataFrame, names: Iterable[str], others: Mapping[str, str | None] | None = None
+) -> list[Picture]:
     """The pictures that image ids or their first digits name, each once.
 
     Args:
@@ -52,11 +54,12 @@ def find_pictures(context: Context, ledger: pd.DataFrame, names: Iterable[str]) 
             the ledger does not know its pixels.
         ledger: with the columns reason, image_id, pixel_id and source_key.
         names: at least 8 digits each.
+        others: pixel ids by image id of images that never arrived, such as those kept of requests.
 
     Raises:
         DataError: a name means no image, or several pictures.
     """
-    pixels = _pixels(context, ledger)
+    pixels = dict(others or {}) | _pixels(context, ledger)
     return list(dict.fromkeys(_find(context.store, pixels, name) for name in names))
 
 

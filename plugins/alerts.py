@@ -27,6 +27,7 @@ __all__ = [
     "tell_of_approval",
     "tell_of_rollback",
     "warn_of_canary",
+    "warn_of_findings",
     "warn_of_quality",
     "warn_of_rejection",
     "warn_of_silence",
@@ -161,6 +162,15 @@ def tell_of_rollback(settings: Settings, change: Mapping[str, Any]) -> None:
 
     run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
     send(rollback_alert(change, run, base_url, datetime.now(UTC)), settings.alerts)
+
+
+def warn_of_findings(settings: Settings, report: Mapping[str, Any]) -> None:
+    """Send one alert with all that the monitor found beyond its limits; none where nobody is to be told."""
+    from ml.alerting import monitoring_alert, send
+
+    if report["alert"]:
+        run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
+        send(monitoring_alert(report, run, base_url, datetime.now(UTC)), settings.alerts)
 
 
 def _alert_settings() -> AlertSettings | None:

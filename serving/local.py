@@ -2,7 +2,8 @@
 
 One process from the settings alone: the server on ``serving.host``, ``serving.grpc_port`` and ``serving.rest_port``,
 and beside it, as a thread, the sync that mirrors versions to ``serving.model_dir`` and writes the model config file
-that the server polls. The ports open at once; until a first version is promoted, requests get NOT_FOUND.
+that the server polls. Where ``monitoring.log_share`` asks for it, another thread logs a sample of what is answered. The
+ports open at once; until a first version is promoted, requests get NOT_FOUND.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 from ml.config import load_settings
 from ml.errors import QuartetError
 from ml.storage import open_store
+from serving.answer_log import answer_observer
+from serving.request_log import RequestLog
 from serving.served_config import EMPTY
 from serving.server.launch import launch, set_up_logging
 from serving.server.options import ServerOptions
@@ -77,7 +80,11 @@ def main() -> int:
     def follow(stop: threading.Event) -> None:
         run_sync(sync, SYNC_SECONDS, stop)
 
-    return launch(server_options(settings), [("sync", follow)])
+    if not settings.monitoring.log_share:
+        return launch(server_options(settings), [("sync", follow)])
+    requests = RequestLog(store, settings)
+    companions = [("sync", follow), ("request log", requests.run)]
+    return launch(server_options(settings), companions, answer_observer(requests, settings.model_name))
 
 
 if __name__ == "__main__":

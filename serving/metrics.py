@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ml.config import Settings
 
-__all__ = ["ServerMetrics", "parse_metrics", "read_metrics"]
+__all__ = ["ServerMetrics", "dump_metrics", "load_metrics", "parse_metrics", "read_metrics"]
 
 PATH = "/monitoring/prometheus/metrics"
 COUNT = ":tensorflow:serving:request_count"
@@ -109,3 +109,16 @@ def read_metrics(settings: Settings) -> ServerMetrics | None:
             raise ServingError(f"{url} does not answer: {error}.", remedy) from error
     # TensorFlow Serving without --monitoring_config_file.
     return parse_metrics(answer.text, settings.model_name) if answer.status_code == requests.codes.ok else None
+
+
+def dump_metrics(metrics: ServerMetrics) -> dict[str, Any]:
+    """As JSON has it; bounds are texts, since the last one is infinite."""
+    return {
+        "requests": dict(metrics.requests),
+        "latency": {repr(bound): count for bound, count in metrics.latency.items()},
+    }
+
+
+def load_metrics(document: Mapping[str, Any]) -> ServerMetrics:
+    """From what :func:`dump_metrics` wrote."""
+    return ServerMetrics(document["requests"], {float(bound): count for bound, count in document["latency"].items()})

@@ -13,6 +13,7 @@ from ml.alerting.compose import (
     unanswered_alert,
 )
 from ml.alerting.mail import render_mail
+from ml.alerting.monitoring import monitoring_alert
 from ml.alerting.sending import Delivery, send
 from ml.alerting.serving import canary_alert, rollback_alert, taken_back_alert
 from ml.alerting.slack import render_slack
@@ -30,6 +31,7 @@ __all__ = [
     "deadline_alert",
     "describe_failure",
     "failure_alert",
+    "monitoring_alert",
     "quality_alert",
     "rejection_alert",
     "render_mail",

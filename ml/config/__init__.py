@@ -9,6 +9,7 @@ from ml.config.candidates import CandidateSettings
 from ml.config.card import CardSettings
 from ml.config.evaluation import EvaluationSettings
 from ml.config.gate import LONGEST_WAIT_HOURS, ApprovalSettings, ClassFloors, GateSettings
+from ml.config.monitoring import MonitoringSettings
 from ml.config.promotion import CanarySettings, InfraValidationSettings, PromotionSettings, WatchSettings
 from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings
 from ml.config.review import ReviewSettings
@@ -48,6 +49,7 @@ __all__ = [
     "ImageSettings",
     "InfraValidationSettings",
     "LandingSettings",
+    "MonitoringSettings",
     "PromotionSettings",
     "ReviewSettings",
     "ServingSettings",

@@ -25,6 +25,9 @@ class CanarySettings(Section):
     """A trial beside the champion, at the servers that will serve it."""
 
     images: int = Field(64, ge=1, le=10_000, description="of the test split, asked of both versions")
+    recorded_requests: int = Field(
+        0, ge=0, le=10_000, description="of the newest images kept by `monitoring.keep_images`, asked besides"
+    )
     timeout_seconds: float = Field(120, gt=0, description="for the servers to load the version")
     max_error_share: Fraction = Field(0, description="of the canary's answers")
     min_offline_agreement: Fraction = Field(

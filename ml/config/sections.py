@@ -15,6 +15,7 @@ from ml.config.candidates import CandidateSettings
 from ml.config.card import CardSettings
 from ml.config.evaluation import EvaluationSettings
 from ml.config.gate import GateSettings
+from ml.config.monitoring import MonitoringSettings
 from ml.config.promotion import PromotionSettings
 from ml.config.review import ReviewSettings
 from ml.errors import ConfigError
@@ -298,6 +299,7 @@ class Settings(_Section):
     review: ReviewSettings = ReviewSettings()
     promotion: PromotionSettings = PromotionSettings()
     serving: ServingSettings = ServingSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
     alerts: AlertSettings = AlertSettings()
     tracking_uri: str = Field("sqlite:///var/mlflow/mlflow.db", description="MLflow tracking and registry")
     artifact_uri: str = Field("var/mlflow/artifacts", description="where MLflow keeps plots; a folder or s3://")

@@ -12,6 +12,7 @@ from ml.candidates import load_candidate
 from ml.golden import load_golden
 from ml.promoting import change_of, settle_aliases, withdraw
 from ml.promotions import append_change, load_changes, promotion_of
+from ml.request_store import newest_images
 from ml.serving_state import CANARY, STABLE, ServingState
 from ml.steps.publish import load_publication, require_approval
 from ml.storage import dump_json
@@ -59,7 +60,8 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
         golden = load_golden(
             context.store, load_candidate(context.store, run_id, publication["variant"]), limits.images
         )
-        verdict, figures = _compare(context.settings, limits, golden, version, serving.stable)
+        recorded = newest_images(context.store, context.settings.model_name, limits.recorded_requests)
+        verdict, figures = _compare(context.settings, limits, golden, recorded, version, serving.stable)
     except Exception as error:
         withdraw(context, publication, f"no trial could be held: {error}", now)
         raise
@@ -72,11 +74,18 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
 
 
 def _compare(
-    settings: Settings, limits: CanarySettings, golden: Golden, version: int, champion: int | None
+    settings: Settings,
+    limits: CanarySettings,
+    golden: Golden,
+    recorded: tuple[bytes, ...],
+    version: int,
+    champion: int | None,
 ) -> tuple[Verdict, dict[str, Any]]:
     from serving.client import GrpcClient
     from serving.trial import ask, wait_for_label
 
+    # Of recorded images nobody knows what evaluation would have said.
+    known, images = len(golden.images), (*golden.images, *recorded)
     with GrpcClient.from_settings(settings, retries=0) as client:
         seconds = wait_for_label(client, CANARY, version, limits.timeout_seconds)
         # Once unmeasured: the first requests after a load find cold caches.
@@ -84,16 +93,17 @@ def _compare(
         there = None
         if champion is not None:
             ask(client, golden.images[:4], STABLE)
-            there = ask(client, golden.images, STABLE)
-        here = ask(client, golden.images, CANARY)
-    offline = agreement(here.class_ids, golden.class_ids)
+            there = ask(client, images, STABLE)
+        here = ask(client, images, CANARY)
+    offline = agreement(here.class_ids[:known], golden.class_ids)
     together = None if there is None else agreement(here.class_ids, there.class_ids)
     latencies = here.p95, None if there is None else there.p95
     verdict = judge_canary(
         limits, here.error_share, offline, together, latencies, [*here.errors.values()], alone=there is None
     )
     figures = {
-        "images": len(golden.images),
+        "images": known,
+        "recorded_requests": len(recorded),
         "seconds_to_serve": seconds,
         "error_share": here.error_share,
         "offline_agreement": offline,

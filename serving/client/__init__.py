@@ -17,7 +17,7 @@ from serving.client._answers import (
     TensorDescription,
     VersionStatus,
 )
-from serving.client._base import AsyncClient, Client
+from serving.client._base import AnswerLog, AsyncClient, Client
 from serving.client._errors import (
     CallError,
     DeadlineExceededError,
@@ -35,6 +35,7 @@ from serving.client._rest import AsyncRestClient, RestClient
 __all__ = [
     "OK",
     "UNDECODABLE",
+    "AnswerLog",
     "AsyncClient",
     "AsyncGrpcClient",
     "AsyncRestClient",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from serving.client._calls import choose
 from serving.client._errors import InvalidRequestError, UnavailableError
@@ -13,12 +13,34 @@ from serving.client._images import Encoded, prepare
 from serving.client._retries import Attempts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ml.config import Settings
     from serving.client._answers import Explanation, ModelMetadata, Prediction, VersionStatus
     from serving.client._calls import Call, Choice, Language, T
     from serving.client._images import Images, Pixels
 
-__all__ = ["AsyncClient", "Client"]
+__all__ = ["AnswerLog", "AsyncClient", "Client"]
+
+
+class AnswerLog(Protocol):
+    """What is told of every answer, :class:`serving.request_log.RequestLog` for one."""
+
+    def observe(
+        self,
+        images: Sequence[bytes] | None,
+        answers: Sequence[Prediction],
+        label: str | None,
+        milliseconds: float,
+    ) -> None:
+        """Take one request's answers; returns at once, and never raises.
+
+        Args:
+            images: encoded; None for arrays.
+            answers: one for each image.
+            label: that was asked.
+            milliseconds: from request to answer.
+        """
 
 
 class _Base:
@@ -33,12 +55,14 @@ class _Base:
         timeout_seconds: float,
         label: str | None,
         retries: int,
+        log: AnswerLog | None,
     ) -> None:
         self.address = address
         self.label = label
         self._language = language
         self._timeout_seconds = timeout_seconds
         self._retries = retries
+        self._log = log
 
     @classmethod
     def from_settings(cls, settings: Settings, **changes: Any) -> Self:
@@ -65,6 +89,11 @@ class _Base:
 
     def _choice(self, version: int | None, label: str | None) -> Choice:
         return choose(version, label, self.label)
+
+    def _tell(self, asked: Encoded | Pixels, answers: Sequence[Prediction], choice: Choice, attempts: Attempts) -> None:
+        if self._log is not None:
+            images = asked.images if isinstance(asked, Encoded) else None
+            self._log.observe(images, answers, choice.label, attempts.elapsed() * 1000)
 
 
 class Client(_Base, ABC):
@@ -106,7 +135,11 @@ class Client(_Base, ABC):
         """
         attempts, choice = self._attempts(timeout_seconds), self._choice(version, label)
         prepared = prepare(images)
-        return self._run(self._language.predict(prepared, choice), attempts) if len(prepared) else []
+        if not len(prepared):
+            return []
+        answers = self._run(self._language.predict(prepared, choice), attempts)
+        self._tell(prepared, answers, choice, attempts)
+        return answers
 
     def explain(
         self,
@@ -118,7 +151,11 @@ class Client(_Base, ABC):
         """As :meth:`predict`, with the attention map besides; float arrays are not taken."""
         attempts, choice = self._attempts(timeout_seconds), self._choice(version, label)
         prepared = _encoded(prepare(images))
-        return self._run(self._language.explain(prepared, choice), attempts) if len(prepared) else []
+        if not len(prepared):
+            return []
+        answers = self._run(self._language.explain(prepared, choice), attempts)
+        self._tell(prepared, [answer.prediction for answer in answers], choice, attempts)
+        return answers
 
     def classes(self, version: int | None = None, label: str | None = None) -> tuple[str, ...]:
         """The labels in the order of the probabilities.
@@ -180,7 +217,11 @@ class AsyncClient(_Base, ABC):
         """As :meth:`Client.predict`; files are read and pictures encoded in a thread."""
         attempts, choice = self._attempts(timeout_seconds), self._choice(version, label)
         prepared = await asyncio.to_thread(prepare, images)
-        return await self._run(self._language.predict(prepared, choice), attempts) if len(prepared) else []
+        if not len(prepared):
+            return []
+        answers = await self._run(self._language.predict(prepared, choice), attempts)
+        self._tell(prepared, answers, choice, attempts)
+        return answers
 
     async def explain(
         self,
@@ -192,7 +233,11 @@ class AsyncClient(_Base, ABC):
         """As :meth:`Client.explain`."""
         attempts, choice = self._attempts(timeout_seconds), self._choice(version, label)
         prepared = _encoded(await asyncio.to_thread(prepare, images))
-        return await self._run(self._language.explain(prepared, choice), attempts) if len(prepared) else []
+        if not len(prepared):
+            return []
+        answers = await self._run(self._language.explain(prepared, choice), attempts)
+        self._tell(prepared, [answer.prediction for answer in answers], choice, attempts)
+        return answers
 
     async def classes(self, version: int | None = None, label: str | None = None) -> tuple[str, ...]:
         """As :meth:`Client.classes`."""

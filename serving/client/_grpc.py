@@ -13,6 +13,7 @@ from serving.client._grpc_language import CHANNEL_OPTIONS, GrpcLanguage, grpc_er
 from serving.client._retries import DEFAULT_RETRIES
 
 if TYPE_CHECKING:
+    from serving.client._base import AnswerLog
     from serving.client._calls import Call, T
 
 __all__ = ["AsyncGrpcClient", "GrpcClient"]
@@ -28,6 +29,7 @@ class GrpcClient(Client):
         timeout_seconds: for each call, connecting and further tries included.
         label: that is asked unless a call says otherwise; None asks the highest version that is loaded.
         retries: further tries where the server is unavailable.
+        log: is told of every answer, e.g. a :class:`serving.request_log.RequestLog`.
     """
 
     PORT = "grpc_port"
@@ -41,9 +43,10 @@ class GrpcClient(Client):
         *,
         label: str | None = None,
         retries: int = DEFAULT_RETRIES,
+        log: AnswerLog | None = None,
     ) -> None:
         address = address_of(host, port)
-        super().__init__(address, GrpcLanguage(address, model_name), timeout_seconds, label, retries)
+        super().__init__(address, GrpcLanguage(address, model_name), timeout_seconds, label, retries, log)
         self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
 
     def close(self) -> None:
@@ -71,9 +74,10 @@ class AsyncGrpcClient(AsyncClient):
         *,
         label: str | None = None,
         retries: int = DEFAULT_RETRIES,
+        log: AnswerLog | None = None,
     ) -> None:
         address = address_of(host, port)
-        super().__init__(address, GrpcLanguage(address, model_name), timeout_seconds, label, retries)
+        super().__init__(address, GrpcLanguage(address, model_name), timeout_seconds, label, retries, log)
         self._channel: Any = None
 
     async def close(self) -> None:

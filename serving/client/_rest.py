@@ -19,6 +19,7 @@ from serving.client._retries import DEFAULT_RETRIES
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from serving.client._base import AnswerLog
     from serving.client._calls import Call, T
 
 __all__ = ["AsyncRestClient", "RestClient"]
@@ -96,6 +97,7 @@ class RestClient(Client):
         timeout_seconds: for each call, connecting and further tries included.
         label: that is asked unless a call says otherwise; None asks the highest version that is loaded.
         retries: further tries where the server is unavailable.
+        log: is told of every answer, e.g. a :class:`serving.request_log.RequestLog`.
     """
 
     PORT = "rest_port"
@@ -109,9 +111,10 @@ class RestClient(Client):
         *,
         label: str | None = None,
         retries: int = DEFAULT_RETRIES,
+        log: AnswerLog | None = None,
     ) -> None:
         address = f"http://{address_of(host, port)}"
-        super().__init__(address, RestLanguage(address), timeout_seconds, label, retries)
+        super().__init__(address, RestLanguage(address), timeout_seconds, label, retries, log)
         self._connections, self._loop = _Connections(address, model_name), _Loop()
         self._closing = weakref.finalize(self, self._loop.close, self._connections)
 
@@ -137,9 +140,10 @@ class AsyncRestClient(AsyncClient):
         *,
         label: str | None = None,
         retries: int = DEFAULT_RETRIES,
+        log: AnswerLog | None = None,
     ) -> None:
         address = f"http://{address_of(host, port)}"
-        super().__init__(address, RestLanguage(address), timeout_seconds, label, retries)
+        super().__init__(address, RestLanguage(address), timeout_seconds, label, retries, log)
         self._connections = _Connections(address, model_name)
 
     async def close(self) -> None:

@@ -26,7 +26,8 @@ class Attempts:
 
     def __init__(self, address: str, retries: int, seconds: float) -> None:
         self._address, self._retries, self._seconds = address, retries, seconds
-        self._deadline = time.monotonic() + seconds
+        self._started = time.monotonic()
+        self._deadline = self._started + seconds
         self._done = 0
 
     def remaining(self) -> float:
@@ -39,6 +40,10 @@ class Attempts:
         if left <= 0:
             raise self.too_late()
         return left
+
+    def elapsed(self) -> float:
+        """Seconds since the call began."""
+        return time.monotonic() - self._started
 
     def too_late(self) -> DeadlineExceededError:
         """The error for a call that has used up its time."""

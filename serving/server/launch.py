@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
+    from serving.server.observed import Observer
     from serving.server.options import ServerOptions
 
 __all__ = ["catch_signals", "launch", "set_up_logging"]
@@ -40,7 +41,11 @@ def catch_signals() -> list[int]:
     return received
 
 
-def launch(options: ServerOptions, companions: Sequence[tuple[str, Callable[[threading.Event], None]]] = ()) -> int:
+def launch(
+    options: ServerOptions,
+    companions: Sequence[tuple[str, Callable[[threading.Event], None]]] = (),
+    observe: Observer | None = None,
+) -> int:
     """Serve until a signal; 0 after a clean stop, 1 after an error that was logged. See :func:`process.serve`."""
     set_up_logging()
     if options.ignored_flags:
@@ -52,7 +57,7 @@ def launch(options: ServerOptions, companions: Sequence[tuple[str, Callable[[thr
         log.info("starting; TensorFlow takes some seconds to import")
         from serving.server.process import serve
 
-        serve(options, companions)
+        serve(options, companions, observe)
     except QuartetError as error:
         log.error("%s", error)  # noqa: TRY400 - its text is for people, the traceback is not
         return 1

@@ -20,6 +20,7 @@ from serving.server.labels import VersionLabels
 from serving.server.launch import catch_signals
 from serving.server.model_config import first_config, start_error
 from serving.server.model_service import ModelService
+from serving.server.observed import observed
 from serving.server.options import port_error, socket_error
 from serving.server.reload import ConfigReloader, has_outcome, unavailable_text
 from serving.server.rest_server import run_rest
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from serving.server.observed import Observer
     from serving.server.options import ServerOptions
     from serving.server.policies import Policy
 
@@ -52,9 +54,10 @@ class ModelServer:
     ``start`` begins to load, ``open`` opens the ports, ``close`` ends everything.
     """
 
-    def __init__(self, options: ServerOptions) -> None:
+    def __init__(self, options: ServerOptions, observe: Observer | None = None) -> None:
         self._options = options
         self._plane = DataPlane(options)
+        self._observe = observe
         self._catalog = ModelCatalog(labels=VersionLabels(options.allow_version_labels_for_unavailable_models))
         self._reloader = ConfigReloader(self._catalog, self._manage)
         self._first: list[VersionManager] = []
@@ -158,7 +161,8 @@ class ModelServer:
             pool.shutdown()
 
     def _manage(self, name: str, base_path: Path, policy: Policy) -> VersionManager:
-        manager = VersionManager(name, base_path, self._plane.load, policy, self._options.retry, self._load_slot)
+        load = self._plane.load if self._observe is None else observed(self._plane.load, name, self._observe)
+        manager = VersionManager(name, base_path, load, policy, self._options.retry, self._load_slot)
         self._spawn(f"versions of {name}", lambda: manager.run(self._stop, self._options.poll_seconds))
         return manager
 
@@ -201,12 +205,17 @@ class ModelServer:
         self._threads.append(thread)
 
 
-def serve(options: ServerOptions, companions: Sequence[tuple[str, Callable[[threading.Event], None]]] = ()) -> None:
+def serve(
+    options: ServerOptions,
+    companions: Sequence[tuple[str, Callable[[threading.Event], None]]] = (),
+    observe: Observer | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT; called in the main thread.
 
     Args:
         options: of the server.
         companions: work to run beside it, by name; each ends when the event it is given is set.
+        observe: is told of every answer.
 
     Raises:
         ServingError: a port is in use, the first version cannot be loaded, or a thread of the server ended.
@@ -215,7 +224,7 @@ def serve(options: ServerOptions, companions: Sequence[tuple[str, Callable[[thre
     # Before the first operation, after which TensorFlow refuses.
     tf.config.threading.set_intra_op_parallelism_threads(options.intra_op_threads)
     tf.config.threading.set_inter_op_parallelism_threads(options.inter_op_threads)
-    server = ModelServer(options)
+    server = ModelServer(options, observe)
     complete = True
     try:
         for name, work in companions:

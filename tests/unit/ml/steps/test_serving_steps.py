@@ -161,6 +161,8 @@ def test_a_server_that_is_down_ends_the_trial_and_the_record_says_so(context):
     alone = Context(alone.settings.model_copy(update={"serving": serving}), context.store)
     publication = publish.load_publication(context, "second")
     context.store.put("runs/third/decision.json", context.store.get("runs/second/decision.json"))
+    candidate = f"{publication['variant']}/candidate.json"
+    context.store.put(f"runs/third/{candidate}", context.store.get(f"runs/second/{candidate}"))
     context.store.put("runs/third/publication.json", dump_json(publication | {"run_id": "third", "version": 3}))
 
     with pytest.raises(ServingError, match=r"does not serve version 3 as canary within 0\.5 s"):

@@ -1,0 +1,112 @@
+"""
+# Monitor
+
+Looks every hour at what serves, and tells people what is beyond its limits: one alert, nothing when all is well.
+`QUARTET_MONITOR_SCHEDULE` changes when; the limits are settings, under `monitoring`.
+
+| task | does |
+|--|--|
+| `check_serving` | whether the model server and the registry have the version that is on record |
+| `measure_traffic` | errors and latency since the last look, by the server's own counters |
+| `measure_drift` | logged requests against what the version was made from; needs `monitoring.log_share` |
+| `report` | all of it on one page; one alert, where there is something to tell |
+| `decide_on_retraining` | skips what follows, unless drift is to start Retrain |
+| `retrain` | starts Retrain, once for a version |
+
+A run looks once, however late it starts: hours that were missed are not made up for.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from plugins.alerts import FailureNotifier, warn_of_findings
+from plugins.assets import DEFAULT_ARGS
+from plugins.schedules import monitor_schedule
+from plugins.step_context import open_context
+
+
+@dag(
+    dag_display_name="Monitor",
+    schedule=monitor_schedule(),
+    start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow takes it as UTC
+    catchup=False,
+    default_args=DEFAULT_ARGS | {"execution_timeout": timedelta(minutes=30)},
+    dagrun_timeout=timedelta(hours=2),
+    on_failure_callback=FailureNotifier(),
+    max_active_runs=1,
+    tags=["quartet", "serving"],
+    doc_md=__doc__,
+)
+def monitor() -> None:
+    """Look, tell, and start a retraining where drift asks for one."""
+
+    @task(doc_md="Compare what the model server and the registry say with the record of what serves.")
+    def check_serving(monitor_id: str) -> int | None:
+        from datetime import UTC, datetime
+
+        from ml.steps import check_serving
+
+        with open_context() as context:
+            version = check_serving.run(context, monitor_id, datetime.now(UTC))["version"]
+        return None if version is None else int(version)
+
+    @task(doc_md="Measure errors and latency since the last look.")
+    def measure_traffic(monitor_id: str) -> dict[str, int]:
+        from datetime import UTC, datetime
+
+        from ml.steps import measure_traffic
+
+        with open_context() as context:
+            return dict(measure_traffic.run(context, monitor_id, datetime.now(UTC))["requests"])
+
+    @task(doc_md="Test logged requests for drift.")
+    def measure_drift(monitor_id: str) -> int:
+        from datetime import UTC, datetime
+
+        from ml.steps import measure_drift
+
+        with open_context() as context:
+            return int(measure_drift.run(context, monitor_id, datetime.now(UTC))["rows"])
+
+    @task(doc_md="Write the page, and send an alert where there is something to tell.")
+    def report(monitor_id: str) -> dict[str, Any]:
+        from datetime import UTC, datetime
+
+        from ml.steps import report_monitoring
+
+        with open_context() as context:
+            found = report_monitoring.run(context, monitor_id, datetime.now(UTC))
+            warn_of_findings(context.settings, found)
+            report_monitoring.remember(context, found)
+        return {name: found[name] for name in ("version", "retrain", "retraining", "page")}
+
+    @task(doc_md="Skip what follows, unless drift is to start Retrain.")
+    def decide_on_retraining(found: dict[str, Any]) -> str:
+        if not found["retrain"]:
+            raise AirflowSkipException(found["retraining"] or "Nothing has drifted.")
+        return f"drift_of_version_{found['version']}"
+
+    # Everything a run writes lies under its id.
+    monitor_id = "{{ run_id }}"
+    found: Any = report(monitor_id)
+    retrain = TriggerDagRunOperator(
+        task_id="retrain",
+        trigger_dag_id="retrain",
+        # A run of that name is there once, whatever becomes of what the monitor remembers.
+        trigger_run_id="{{ ti.xcom_pull(task_ids='decide_on_retraining') }}",
+        skip_when_already_exists=True,
+        logical_date=None,
+        doc_md="Start Retrain on the newest snapshot.",
+    )
+    looks: list[Any] = [look(monitor_id) for look in (check_serving, measure_traffic, measure_drift)]
+    looks >> found
+    decide_on_retraining(found) >> retrain
+
+
+monitor()

@@ -1,0 +1,47 @@
+"""``quartet monitor``: one look at what serves, by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ml.terminal import print_values
+
+__all__ = ["monitor"]
+
+console = Console()
+MARKS = {"within": "[green]within[/]", "beyond": "[red]beyond[/]", "unknown": "not measured"}
+
+
+def monitor(
+    remember: Annotated[
+        bool, typer.Option("--remember", help="Let the next look start from here, as the DAG's looks do.")
+    ] = False,
+) -> None:
+    """Look at what serves: version, errors, latency, drift. Ends with status 1 when something is beyond its limit."""
+    from ml.context import Context
+    from ml.steps import check_serving, measure_drift, measure_traffic, report_monitoring
+
+    context, now = Context.from_environment(), datetime.now(UTC)
+    monitor_id = f"by-hand-{now:%Y%m%dT%H%M%S.%f}"
+    for step in (check_serving, measure_traffic, measure_drift):
+        step.run(context, monitor_id, now)
+    report = report_monitoring.run(context, monitor_id, now, by_hand=True)
+    if remember:
+        # Alerts are the DAG's: what it has not told, it still will.
+        report_monitoring.remember(context, report | {"alert": False})
+    table = Table("topic", "what", "measured", "required", "")
+    for finding in report["findings"]:
+        texts = (finding[name] for name in ("topic", "name", "measured", "required"))
+        table.add_row(*map(escape, texts), MARKS[finding["status"]])
+    console.print(table)
+    print_values(console, "Monitoring", {"model": report["model_name"], "version": report["version"] or "none",
+                                         "retraining": report["retraining"] or "not asked for",
+                                         "page": report["page"]})  # fmt: skip
+    if report["beyond"]:
+        raise typer.Exit(1)
