@@ -18,8 +18,8 @@ from rich.table import Table
 from ml.batch_predict_command import batch_predict
 from ml.config import Settings, load_settings
 from ml.forget_command import forget
-from ml.predict_command import predict
 from ml.monitor_command import monitor
+from ml.predict_command import predict
 from ml.quarantine_commands import quarantine
 from ml.serving_command import history, rollback
 from ml.terminal import leaderboard_table, print_values, run_app, trials_table
