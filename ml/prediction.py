@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml.candidates import load_head
 from ml.ensemble import soft_vote, vote_maps
-from ml.errors import DataError
+from ml.errors import FingerprintError
 from ml.extraction import describe_maps, extract_maps, missing_images
 from ml.features import FeatureReader
 from ml.plan import load_plan
@@ -112,10 +112,10 @@ def _ask(context: Context, candidate: Candidate, images: Sequence[ImageSource]) 
         restored = candidate.restore_settings(context.settings)
         maps = describe_maps(context, restored, candidate.variant, images)
         if maps.fingerprint != candidate.fingerprint:
-            raise DataError(
+            raise FingerprintError(
                 f"Feature maps for {candidate.name} of run {candidate.run_id} cannot be made any more: its fingerprint "
                 f"is {candidate.fingerprint}, this version of Quartet, with its weights, makes {maps.fingerprint}.",
-                "Go back to the version or the weights it was trained with, or take the alias `champion` off it.",
+                "Go back to the version or the weights it was trained with.",
             )
         extract_maps(context, restored, [maps], missing_images(context, maps, images))
         reader = _reader(context, candidate)
