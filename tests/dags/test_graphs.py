@@ -125,7 +125,7 @@ def test_form_for_a_manual_run_asks_for_variants_snapshot_and_trials(load_dag):
 def test_form_for_a_rollback_asks_for_a_reason(load_dag):
     params = load_dag("rollback").params
 
-    assert {name: params[name] for name in params} == {"reason": "", "version": None}
+    assert {name: params.get_param(name).value for name in params} == {"reason": "", "version": None}
     assert params.get_param("reason").schema["minLength"] == 3
 
 

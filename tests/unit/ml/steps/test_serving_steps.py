@@ -1,7 +1,6 @@
 """Canary, watch and rollback at a real model server."""
 
 import json
-import os
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -183,6 +182,7 @@ def test_history_and_rollback_are_commands(context, client, folder, capsys, monk
     assert shown.exit_code == 0, shown.output
     records = CliRunner().invoke(app, ["history", "--json"])
     assert json.loads(records.output)[-1]["reason"] == "a drill"
-    then = load_changes(context.store, "tiny")[1].at
-    assert "promote 1" in CliRunner().invoke(app, ["history", "--at", then]).output
-    assert os.environ["QUARTET_CONFIG"].endswith("quartet.yaml")
+    assert "rollback 1" in CliRunner().invoke(app, ["history", "--at", "2100-01-01"]).output
+    before = CliRunner().invoke(app, ["history", "--at", "2020-01-01"])
+    assert isinstance(before.exception, DataError)
+    assert "Nothing served at 2020-01-01" in str(before.exception)
