@@ -13,7 +13,7 @@ from ml.candidates import load_candidate
 from ml.errors import NotFoundError, ServingError
 from ml.golden import load_golden
 from ml.promoting import follow_record
-from ml.promotions import load_changes, promotion_of
+from ml.promotions import load_changes
 from ml.rollback import roll_back
 from ml.serving_state import STABLE
 from ml.steps.publish import load_publication
@@ -57,9 +57,12 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     version = int(publication["version"])
     found: dict[str, Any] = {"run_id": run_id, "version": version, "checks": [], "rolled_back_to": None, "figures": {}}
     limits = context.settings.promotion.watch
-    change = promotion_of(load_changes(context.store, context.settings.model_name), run_id, publication["variant"])
-    if limits is None or change is None:
+    if limits is None:
         return found | {"kept": True, "reason": "No watch is configured (`promotion.watch`)."}
+    changes = load_changes(context.store, context.settings.model_name)
+    stable = changes[-1].serving.stable if changes else None
+    if stable != version:
+        return found | {"kept": True, "reason": f"There is nothing to watch: version {stable} is the stable one now."}
     try:
         golden = load_golden(
             context.store, load_candidate(context.store, run_id, publication["variant"]), limits.images

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 def set_up_logging() -> None:
     """Log to standard error, one line an event."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # Their tracebacks are of requests that cannot be read, which whoever sends them could fill the log with.
+    for name in ("grpc._common", "aiohttp.server"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     # TensorFlow's C++ side otherwise opens with a page about the processor.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

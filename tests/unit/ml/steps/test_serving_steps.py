@@ -126,6 +126,16 @@ def test_a_version_that_does_badly_after_the_swap_is_taken_back_by_itself(contex
     assert "Version 1 serves again." in context.store.get("runs/second/report.html").decode()
 
 
+def test_a_watch_that_is_repeated_later_takes_nothing_back(context, client):
+    before = newest_change(context.store, "tiny")
+
+    seen = watch.run(context, "second")
+
+    assert (seen["kept"], seen["rolled_back_to"]) == (True, None)
+    assert "version 1 is the stable one now" in seen["reason"]
+    assert newest_change(context.store, "tiny") == before
+
+
 def test_a_person_can_make_a_named_version_stable_again(context, client):
     change = roll_back.run(context, 2, "the disk was slow, not the model", "Alice", NOW + timedelta(days=1))
     roll_back.follow(context)
