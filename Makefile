@@ -7,7 +7,7 @@ DATA ?=
 # The recipes use all cores by themselves, and some must not overlap.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up status down logs test test-quick lint format bench bench-gate bench-ingest bench-overlays bench-train clean clean-all
+.PHONY: help setup demo up status down logs test test-quick lint format bench bench-gate bench-ingest bench-overlays bench-serve bench-train clean clean-all
 
 help: ## List the tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +63,9 @@ bench-ingest: $(SYNCED) ## Measure what ingest costs above reading, hashing and 
 
 bench-overlays: $(SYNCED) ## Measure whether attention lies on the lesions of phantoms
 	$(PYTHON_ENV) -m bench overlays
+
+bench-serve: $(SYNCED) ## Measure what the local server costs above the graph that it serves
+	$(PYTHON_ENV) -m bench serve
 
 bench-train: $(SYNCED) ## Measure what a retrain costs, against backbones in every epoch
 	$(PYTHON_ENV) -m bench train

@@ -10,14 +10,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from rich.console import Console
 
-from bench import gate, head, ingest, overlays, train
+from bench import export, gate, head, ingest, overlays, serve, train
 from bench.record import write_result
 
 BENCHES = {
+    "export": export.measure,
     "gate": gate.measure,
     "head": head.measure,
     "ingest": ingest.measure,
     "overlays": overlays.measure,
+    "serve": serve.measure,
     "train": train.measure,
 }
 

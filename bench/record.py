@@ -6,8 +6,9 @@ import json
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -15,7 +16,7 @@ __all__ = ["Measured", "write_result"]
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).resolve().parent / "results"
-LIBRARIES = ("tensorflow", "keras", "numpy", "pandas")
+LIBRARIES = ("tensorflow", "jax", "torch", "keras", "numpy", "pandas")
 #: Instruction sets that decide how fast a processor multiplies matrices.
 NOTABLE_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
@@ -36,13 +37,19 @@ class Measured(TypedDict):
     ratios: dict[str, float]
 
 
-def write_result(name: str, measured: Measured) -> Path:
-    """Write ``bench/results/<name>.json`` and return its path."""
+def write_result(name: str, measured: Measured, device: dict[str, str] | None = None) -> Path:
+    """Write ``bench/results/<name>.json`` and return its path.
+
+    Args:
+        name: of the bench.
+        measured: what it returned.
+        device: what it computed on besides the processor, and through what.
+    """
     document = {
         "bench": name,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
-        "machine": _machine(),
+        "machine": {**_machine(), **(device or {})},
         **measured,
     }
     path = RESULTS / f"{name}.json"
@@ -77,5 +84,14 @@ def _machine() -> dict[str, Any]:
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": _libraries(),
     }
+
+
+def _libraries() -> dict[str, str]:
+    """Those that are installed, with their versions."""
+    found = {}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

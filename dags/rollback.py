@@ -35,6 +35,7 @@ from plugins.step_context import open_context
     doc_md=__doc__,
     params={
         "reason": Param(
+            "",
             type="string",
             minLength=3,
             title="Reason",

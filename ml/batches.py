@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from ml.augment import view_id
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pandas as pd
+    import tensorflow as tf
 
     from ml.config import AugmentSettings
     from ml.features import FeatureReader
@@ -103,6 +103,8 @@ class Batches:
         Not a ``keras.utils.PyDataset``: Keras lets tf.data choose how far to read ahead, and on two cores all threads
         then sleep for a second, several times a minute.
         """
+        import tensorflow as tf
+
         element = self[0]
         signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in element)
         batches = tf.data.Dataset.from_generator(self._pass, output_signature=signature)

@@ -15,9 +15,11 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
+from ml.batch_predict_command import batch_predict
 from ml.config import Settings, load_settings
 from ml.forget_command import forget
 from ml.monitor_command import monitor
+from ml.predict_command import predict
 from ml.quarantine_commands import quarantine
 from ml.serving_command import history, rollback
 from ml.terminal import leaderboard_table, print_values, run_app, trials_table
@@ -38,6 +40,8 @@ app.command()(forget)
 app.command()(history)
 app.command()(monitor)
 app.command()(rollback)
+app.command()(predict)
+app.command()(batch_predict)
 console = Console()
 errors = Console(stderr=True)
 
@@ -199,25 +203,6 @@ def promote(run_id: Annotated[str, typer.Argument(help="A run whose winner the g
 
 
 @app.command()
-def predict(
-    files: Annotated[list[Path], typer.Argument(help="JPEG or PNG images.", exists=True, dir_okay=False)],
-    rest: Annotated[bool, typer.Option(help="Ask by REST instead of gRPC.")] = False,
-) -> None:
-    """Classify images with the model that is served now."""
-    from serving.client import GrpcClient, RestClient
-
-    settings = load_settings()
-    client = (RestClient if rest else GrpcClient).from_settings(settings)
-    with client:
-        answers = client.predict([path.read_bytes() for path in files])
-    table = Table("image", "class", "probability", "version")
-    for path, answer in zip(files, answers, strict=True):
-        version = "" if answer.version is None else str(answer.version)
-        table.add_row(str(path), answer.class_name, f"{max(answer.probabilities):.4f}", version)
-    console.print(table)
-
-
-@app.command()
 def serve() -> None:
     """Run the local model server, which follows the published versions."""
     from serving.local import main as run_server
@@ -291,7 +276,7 @@ def _serving(settings: Settings) -> str:
     from serving.client import RestClient
 
     try:
-        with RestClient.from_settings(settings) as client:
+        with RestClient.from_settings(settings, retries=0) as client:
             states = client.status()
     except ServingError as error:
         return error.message

@@ -16,6 +16,7 @@ __all__ = [
     "ConflictError",
     "CorruptShardError",
     "DataError",
+    "FingerprintError",
     "InvalidKeyError",
     "NotFoundError",
     "OvertakenError",
@@ -85,6 +86,10 @@ class DataError(QuartetError):
 
 class CorruptShardError(DataError):
     """Cached feature maps are not the bytes that were written."""
+
+
+class FingerprintError(DataError):
+    """Feature maps that a head was trained on cannot be made any more."""
 
 
 class OvertakenError(DataError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -10,17 +9,23 @@ import tensorflow as tf
 from ml import layout
 from ml.ensemble import common_grid, resize_matrix
 from ml.inference import build_frozen
-from ml.preprocessing import decode_batch
+from ml.preprocessing import PREPROCESSING_VERSION
+from ml.signatures import ServedModel, set_methods
+from ml.storage import dump_json
+from ml.stored_weights import StoredModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import keras
 
     from ml.config import Settings
 
-__all__ = ["assemble_ensemble", "assemble_model", "assemble_scaled", "checksums", "export_model", "write_warmup"]
+__all__ = ["assemble_ensemble", "assemble_model", "assemble_scaled", "export_model"]
+
+#: As `images.max_pixels` has it where nothing else is set.
+MAX_PIXELS = 50_000_000
 
 
 class Classifier(tf.Module):  # type: ignore[misc]
@@ -116,77 +121,41 @@ def assemble_scaled(model: Callable[..., Any], temperature: float) -> Callable[.
     return model if temperature == 1 else _Scaled(model, temperature)
 
 
-class _Served(tf.Module):  # type: ignore[misc]
-    def __init__(self, model: Callable[..., Any], size: int, classes: Sequence[str]) -> None:
-        super().__init__(name="served")
-        self.model = model
-        self._size = size
-        self._classes = tuple(classes)
+def export_model(
+    model: Callable[..., Any],
+    size: int,
+    classes: Sequence[str],
+    folder: Path,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a SavedModel with the signatures of :mod:`ml.signatures`, its labels and a record of what it is.
 
-    def classify(self, images: Any) -> dict[str, Any]:
-        output = self.model(images)
-        class_id = tf.argmax(output["probabilities"], axis=1, output_type=tf.int64)
-        return {
-            "probabilities": output["probabilities"],
-            "class_id": class_id,
-            "class_name": tf.gather(tf.constant(self._classes), class_id),
-            "attention": output["attention"],
-        }
+    The weights lie once among its variables, whatever the number of signatures. They pass through one protocol buffer
+    on the way, which holds 2 GB: the four backbones together have 240 MB.
 
-    def signatures(self) -> dict[str, Any]:
-        size = self._size
-
-        def from_tensor(images: Any) -> dict[str, Any]:
-            answer = self.classify(images)
-            del answer["attention"]
-            return answer
-
-        def from_bytes(image_bytes: Any) -> dict[str, Any]:
-            return from_tensor(decode_batch(image_bytes, size))
-
-        def explain(image_bytes: Any) -> dict[str, Any]:
-            return self.classify(decode_batch(image_bytes, size))
-
-        encoded = tf.TensorSpec([None], tf.string, name="image_bytes")
-        tensor = tf.TensorSpec([None, size, size, 3], tf.float32, name="images")
-        return {
-            "serving_default": tf.function(from_bytes).get_concrete_function(encoded),
-            "serving_tensor": tf.function(from_tensor).get_concrete_function(tensor),
-            "explain": tf.function(explain).get_concrete_function(encoded),
-        }
-
-
-def export_model(model: Callable[..., Any], size: int, classes: Sequence[str], folder: Path) -> None:
-    """Write a SavedModel.
-
-    Signatures: ``serving_default`` takes ``image_bytes`` (string [N], encoded JPEG or PNG) and ``serving_tensor``
-    takes ``images`` (float32 [N, size, size, 3] in [0, 1]); both return ``probabilities`` float32 [N, C],
-    ``class_id`` int64 [N] and ``class_name`` string [N]. ``explain`` is ``serving_default`` with ``attention``
-    float32 [N, H, W] besides.
+    Args:
+        model: as :func:`assemble_model` and its like give it.
+        size: height and width of its images, pixels.
+        classes: labels in the order of its outputs.
+        folder: where to write; it must not exist or be empty.
+        max_pixels: larger JPEG and PNG files are answered as undecodable.
+        facts: what else ``assets.extra/serving.json`` is to say, as JSON holds it.
     """
-    served = _Served(model, size, classes)
-    tf.saved_model.save(served, str(folder), signatures=served.signatures())
-
-
-def write_warmup(folder: Path, model_name: str, image: bytes) -> None:
-    """Write one warm-up request: it runs inside the load, so a version that cannot answer is never served."""
-    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
-
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = model_name
-    request.model_spec.signature_name = "serving_default"
-    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto([image], dtype=tf.string))
-    log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
-    path = folder / layout.WARMUP
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        writer.write(log.SerializeToString())
-
-
-def checksums(folder: Path) -> str:
-    """A ``SHA256SUMS`` document over every file below a folder, as sha256sum writes it."""
-    lines = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.relative_to(folder).as_posix()}\n")
-    return "".join(lines)
+    served = ServedModel(StoredModel(model, size), size, classes, max_pixels)
+    signatures = served.signatures()
+    tf.saved_model.save(served, str(folder), signatures=signatures)
+    set_methods(folder)
+    extra = folder / layout.SERVING_FACTS
+    extra.parent.mkdir(parents=True, exist_ok=True)
+    (folder / layout.SERVING_LABELS).write_text("".join(f"{label}\n" for label in classes))
+    own = {
+        "tensorflow": tf.version.VERSION,
+        "preprocessing": PREPROCESSING_VERSION,
+        "size": size,
+        "max_pixels": max_pixels,
+        "classes": list(classes),
+        "signatures": sorted(signatures),
+    }
+    extra.write_bytes(dump_json({**(facts or {}), **own}))

@@ -23,6 +23,7 @@ __all__ = [
     "LATEST_SNAPSHOT",
     "MONITORING",
     "PAGE_IMAGES",
+    "PREDICTIONS",
     "MODEL_CARD",
     "PROMOTIONS",
     "PSEUDONYM_KEY",
@@ -31,6 +32,8 @@ __all__ = [
     "RELEASES",
     "REQUESTS",
     "RUNS",
+    "SERVING_FACTS",
+    "SERVING_LABELS",
     "SNAPSHOTS",
     "WARMUP",
     "WATCH",
@@ -44,6 +47,7 @@ __all__ = [
     "model_prefix",
     "monitoring_key",
     "part_key",
+    "predictions_key",
     "printable",
     "promotion_key",
     "quarantine_keys",
@@ -74,12 +78,17 @@ ATTRIBUTES_FILE = "attributes.parquet"
 FEATURES = "features/"
 RUNS = "runs/"
 PROMOTIONS = "promotions/"
+#: Batches of predictions, a folder each.
+PREDICTIONS = "predictions/"
 #: What is kept of requests, for whoever asks for it, and what was found about them.
 REQUESTS = "requests/"
 MONITORING = "monitoring/"
 LATEST_SNAPSHOT = "snapshots/latest.json"
 #: Within a published version: what a model server runs before it serves it.
 WARMUP = "assets.extra/tf_serving_warmup_requests"
+#: Beside it: what the model is, and its labels in the order of its outputs, one a line.
+SERVING_FACTS = "assets.extra/serving.json"
+SERVING_LABELS = "assets.extra/labels.txt"
 #: The secret that turns patients and groups into pseudonyms.
 PSEUDONYM_KEY = "pseudonyms/key"
 #: Name of the ensemble among a run's candidates.
@@ -161,6 +170,11 @@ def calibration_key(variant: str, fingerprint: str, name: str) -> str:
 def part_key(run_id: str, part: str, name: str) -> str:
     """Key of a file about one part of what a run extracts."""
     return run_key(run_id, "parts", part, name)
+
+
+def predictions_key(batch_id: str, name: str) -> str:
+    """Key of a file of a batch of predictions, e.g. ``batch.json``."""
+    return f"{PREDICTIONS}{safe_run_id(batch_id)}/{name}"
 
 
 def safe_run_id(run_id: str) -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from ml.candidates import load_head
 from ml.ensemble import soft_vote, vote_maps
-from ml.errors import DataError
+from ml.errors import FingerprintError
 from ml.extraction import describe_maps, extract_maps, missing_images
 from ml.features import FeatureReader
+from ml.plan import load_plan
 from ml.temperature import load_temperature
 from ml.training import predict_head
 
@@ -84,11 +85,24 @@ def assemble(context: Context, contender: Contender) -> Callable[..., Any]:
 
 
 def export(context: Context, contender: Contender, folder: Path) -> None:
-    """Write the whole model as :func:`ml.export.export_model` does."""
+    """Write the whole model as :func:`ml.export.export_model` does, with what it was made of."""
     from ml.export import export_model
 
-    size = contender.lead.restore_settings(context.settings).images.size
-    export_model(assemble(context, contender), size, contender.classes, folder)
+    images = contender.lead.restore_settings(context.settings).images
+    members = [
+        {"run_id": member.candidate.run_id, "variant": member.candidate.name, "weight": member.weight}
+        for member in contender.members
+    ]
+    facts = {
+        "run_id": contender.run_id,
+        "variant": contender.name,
+        "members": members,
+        "temperature": load_temperature(context.store, contender),
+        "snapshot_id": contender.snapshot_id,
+        "images": load_plan(context.store, contender.run_id)["images"],
+    }
+    model = assemble(context, contender)
+    export_model(model, images.size, contender.classes, folder, max_pixels=images.max_pixels, facts=facts)
 
 
 def _ask(context: Context, candidate: Candidate, images: Sequence[ImageSource]) -> dict[str, np.ndarray]:
@@ -98,10 +112,10 @@ def _ask(context: Context, candidate: Candidate, images: Sequence[ImageSource]) 
         restored = candidate.restore_settings(context.settings)
         maps = describe_maps(context, restored, candidate.variant, images)
         if maps.fingerprint != candidate.fingerprint:
-            raise DataError(
+            raise FingerprintError(
                 f"Feature maps for {candidate.name} of run {candidate.run_id} cannot be made any more: its fingerprint "
                 f"is {candidate.fingerprint}, this version of Quartet, with its weights, makes {maps.fingerprint}.",
-                "Go back to the version or the weights it was trained with, or take the alias `champion` off it.",
+                "Go back to the version or the weights it was trained with.",
             )
         extract_maps(context, restored, [maps], missing_images(context, maps, images))
         reader = _reader(context, candidate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import logging
 import os
 import tempfile
@@ -38,7 +39,7 @@ class Registry:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client = _client(settings.tracking_uri)
+        self._client = _client(settings.tracking_uri, os.getpid())
         self._experiment_id = self._experiment()
 
     def start_run(self, run_id: str, variant: str, parameters: Mapping[str, Any]) -> str:
@@ -176,13 +177,23 @@ class Registry:
             self._client.set_model_version_tag(name, str(version), f"{TAG}{tag}", value[:MAX_TAG])
 
     def point_aliases(self, champion: int | None, challenger: int | None) -> None:
-        """Make the aliases name what the record of what serves says; None takes an alias away."""
+        """Make the aliases name what the record of what serves says; None takes an alias away.
+
+        A registry that was set up anew does not know the versions of before: no alias names these, and the log says so.
+        """
         name, aliases = self._settings.model_name, self._aliases()
-        for alias, version in ((CHAMPION, champion), (CHALLENGER, challenger)):
+        for alias, wanted in ((CHAMPION, champion), (CHALLENGER, challenger)):
+            version = wanted
+            if wanted is not None and wanted != aliases.get(alias) and not self._knows(wanted):
+                log.warning("%s does not know version %d, the %s", self._settings.tracking_uri, wanted, alias)
+                version = None
             if version is None and alias in aliases:
                 self._client.delete_registered_model_alias(name, alias)
             elif version is not None and aliases.get(alias) != version:
                 self._client.set_registered_model_alias(name, alias, str(version))
+
+    def _knows(self, version: int) -> bool:
+        return any(int(one.version) == version for one in self._model_versions())
 
     def _aliases(self) -> dict[str, int]:
         from mlflow.exceptions import MlflowException
@@ -230,7 +241,9 @@ class Registry:
                 raise
 
 
-def _client(tracking_uri: str) -> Any:
+@functools.cache
+def _client(tracking_uri: str, _process: int) -> Any:
+    """One for each process: to open a tracking database takes half a second, and its connections survive no fork."""
     # MLflow reports usage to its makers unless told not to, and logs every schema migration.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")

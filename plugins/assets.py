@@ -9,12 +9,14 @@ from airflow.sdk import Asset
 
 from plugins.alerts import record_failure
 
-__all__ = ["CHAMPION", "DEFAULT_ARGS", "SNAPSHOT"]
+__all__ = ["CHAMPION", "DEFAULT_ARGS", "PREDICTIONS", "SNAPSHOT"]
 
 #: A validated, immutable data set; each event carries its id and counts.
 SNAPSHOT = Asset(name="snapshot", uri="quartet://snapshots/latest", group="quartet")
 #: The model in production; each event carries its version.
 CHAMPION = Asset(name="champion", uri="quartet://models/champion", group="quartet")
+#: A finished batch of predictions; each event carries its id, its counts and the version that answered.
+PREDICTIONS = Asset(name="predictions", uri="quartet://predictions/latest", group="quartet")
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "quartet",

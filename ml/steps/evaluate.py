@@ -9,13 +9,14 @@ from ml import layout
 from ml.candidates import load_candidate
 from ml.confounders import find_confounders
 from ml.ensembling import form_ensemble
-from ml.errors import NotFoundError
+from ml.errors import FingerprintError, NotFoundError
 from ml.evaluation import leaderboard_row, measure, measure_test, predictions, rank
 from ml.latency import Latency
 from ml.metrics import align_probabilities
 from ml.plan import load_plan, load_samples
 from ml.prediction import predict
 from ml.promotions import find_champion
+from ml.published import predict_published
 from ml.registry import Registry
 from ml.slices import slice_values
 from ml.snapshots import Snapshot
@@ -107,10 +108,14 @@ def _evaluate_champion(
     if champion is None:
         return None
     contender = load_candidate(context.store, champion.run_id, champion.variant)
-    output = predict(context, contender, image_sources(test))
     classes = tuple(plan["classes"])
     temperature = load_temperature(context.store, contender)
-    served = soften(output["probabilities"], temperature)
+    try:
+        served = soften(predict(context, contender, image_sources(test))["probabilities"], temperature)
+    except FingerprintError as error:
+        # What it serves is what counts, and its published model needs no cached maps.
+        log.warning("the champion is measured through its published model, version %d: %s", champion.version, error)
+        served = predict_published(context, champion.version, test["uri"].tolist())
     aligned = align_probabilities(served, contender.classes, classes)
     metrics = {"test": measure_test(context.settings, test, slices, aligned, classes)}
     context.store.put(layout.run_key(plan["run_id"], layout.CHAMPION_PREDICTIONS), predictions(test, aligned, classes))

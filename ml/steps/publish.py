@@ -130,10 +130,9 @@ def _publish(
 
 def _export(context: Context, candidate: Contender, path: Path) -> dict[str, Any]:
     """Export, and ask a fresh server; returns what was measured."""
-    from serving.validation import validate_saved_model
-
-    from ml.export import write_warmup
     from ml.prediction import export
+    from ml.warmup import write_warmup
+    from serving.validation import validate_saved_model
 
     settings = context.settings.promotion.validation
     golden = load_golden(context.store, candidate, settings.images)

@@ -77,7 +77,9 @@ class _Loop:
             future.cancel()  # left by an interrupt; of a future that is done nothing is left to cancel
 
     def close(self, connections: _Connections) -> None:
-        if self._loop.is_closed():
+        if threading.current_thread() is self._thread:
+            # A client that was forgotten was collected here, in the one thread that cannot wait for the loop.
+            self._loop.create_task(connections.close()).add_done_callback(lambda _: self._loop.stop())
             return
         self.run(connections.close())
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tensorflow.core.protobuf import meta_graph_pb2
 
-__all__ = ["PredictBody", "fill_tensors", "parse_body", "read_form", "read_signature"]
+__all__ = [
+    "PredictBody",
+    "decode_base64",
+    "encode_text",
+    "fill_tensors",
+    "is_base64",
+    "parse_body",
+    "quote",
+    "read_form",
+    "read_signature",
+]
 
 #: Offending JSON is quoted in errors up to this many bytes.
 QUOTED_BYTES = 256
@@ -61,7 +71,7 @@ def parse_body(data: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise _bad(f"JSON Parse error: {error}") from error
     if not isinstance(document, dict):
-        raise _bad(f"Request must be an object, not {_quote(document)}")
+        raise _bad(f"Request must be an object, not {quote(document)}")
     return document
 
 
@@ -73,7 +83,7 @@ def read_signature(document: Mapping[str, Any]) -> str:
     """
     name = document.get("signature_name", "")
     if not isinstance(name, str):
-        raise _bad(f"JSON Value: {_quote(name)} is wrong: 'signature_name' must be a string")
+        raise _bad(f"JSON Value: {quote(name)} is wrong: 'signature_name' must be a string")
     return name or "serving_default"
 
 
@@ -103,7 +113,7 @@ def fill_tensors(body: PredictBody, inputs: Mapping[str, meta_graph_pb2.TensorIn
 def _from_rows(instances: Any, names: list[str]) -> dict[str, list[Any]]:
     if not isinstance(instances, list) or not instances:
         raise _bad("'instances' must be a list with at least one element")
-    named = [isinstance(item, dict) and not _is_base64(item) for item in instances]
+    named = [isinstance(item, dict) and not is_base64(item) for item in instances]
     if any(named) != all(named):
         raise _bad("'instances' must be all objects of named inputs, or all plain values")
     if not any(named):
@@ -115,7 +125,7 @@ def _from_rows(instances: Any, names: list[str]) -> dict[str, list[Any]]:
 
 
 def _from_columns(inputs: Any, names: list[str]) -> dict[str, Any]:
-    if not isinstance(inputs, dict) or _is_base64(inputs):
+    if not isinstance(inputs, dict) or is_base64(inputs):
         return {_only(names, "'inputs'"): inputs}
     missing = sorted(set(names) - set(inputs))
     if missing:
@@ -150,7 +160,7 @@ def _shape(value: Any) -> tuple[int, ...]:
 def _flatten(value: Any, shape: tuple[int, ...], level: int, dtype: str, into: list[Any]) -> None:
     if not isinstance(value, list):
         if level != len(shape):
-            raise _bad(f"JSON Value: {_quote(value)} found at level {level}, expected at level {len(shape)}")
+            raise _bad(f"JSON Value: {quote(value)} found at level {level}, expected at level {len(shape)}")
         into.append(_scalar(value, dtype))
         return
     if level >= len(shape):
@@ -163,10 +173,10 @@ def _flatten(value: Any, shape: tuple[int, ...], level: int, dtype: str, into: l
 
 def _scalar(value: Any, dtype: str) -> Any:
     if dtype == "string":
-        if _is_base64(value):
-            return _decode_base64(value["b64"])
+        if is_base64(value):
+            return decode_base64(value["b64"])
         if isinstance(value, str):
-            return _encoded(value)
+            return encode_text(value)
     elif dtype == "bool":
         if isinstance(value, bool):
             return value
@@ -175,7 +185,7 @@ def _scalar(value: Any, dtype: str) -> Any:
             return _to_float(value)
         if dtype in INTEGERS and isinstance(value, int) and INTEGERS[dtype][0] <= value <= INTEGERS[dtype][1]:
             return value
-    raise _bad(f"JSON Value: {_quote(value)} not of expected type: {dtype}")
+    raise _bad(f"JSON Value: {quote(value)} not of expected type: {dtype}")
 
 
 def _typed(flat: list[Any], dtype: str) -> NDArray[Any]:
@@ -200,27 +210,39 @@ def _to_float(value: float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _encoded(text: str) -> bytes:
+def encode_text(text: str) -> bytes:
+    """A JSON string as UTF-8.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT when it holds half a surrogate pair.
+    """
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise _bad(f"JSON Parse error: the string {_quote(text)} has half a surrogate pair") from error
+        raise _bad(f"JSON Parse error: the string {quote(text)} has half a surrogate pair") from error
 
 
-def _decode_base64(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
+    """The bytes of base64, with its padding or without.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT when it is none.
+    """
     compact = "".join(text.split())
     padding = "" if "=" in compact else "=" * (-len(compact) % 4)
     try:
         return base64.b64decode(compact + padding, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _bad(f"Unable to base64 decode {_quote(text)}") from error
+        raise _bad(f"Unable to base64 decode {quote(text)}") from error
 
 
-def _is_base64(value: Any) -> bool:
+def is_base64(value: Any) -> bool:
+    """Whether a JSON value is ``{"b64": "..."}``."""
     return isinstance(value, dict) and list(value) == ["b64"] and isinstance(value["b64"], str)
 
 
-def _quote(value: Any) -> str:
+def quote(value: Any) -> str:
+    """Offending JSON for an error, cut short."""
     return json.dumps(value)[:QUOTED_BYTES]
 
 

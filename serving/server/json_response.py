@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from serving.server.model import LoadedModel
     from serving.server.versions import VersionState
 
-__all__ = ["format_error", "format_metadata", "format_outputs", "format_status"]
+__all__ = ["dump", "format_error", "format_metadata", "format_outputs", "format_status", "shortest", "to_text"]
 
 #: Outputs of these names are binary; strings of any other are text.
 BYTES_SUFFIX = "_bytes"
@@ -47,9 +47,7 @@ def format_outputs(outputs: Mapping[str, NDArray[Any]], row: bool) -> bytes:
         answer = [dict(zip(values, items, strict=True)) for items in zip(*values.values(), strict=True)]
     else:
         answer = values
-    document = json.dumps({"predictions" if row else "outputs": answer}, indent=1, ensure_ascii=False)
-    # Text that is not UTF-8 leaves as the bytes it came in.
-    return document.encode("utf-8", "surrogateescape")
+    return dump({"predictions" if row else "outputs": answer})
 
 
 def format_status(states: Iterable[VersionState]) -> bytes:
@@ -102,11 +100,10 @@ def _values(name: str, array: NDArray[Any]) -> Any:
     if array.dtype.name not in KNOWN:
         raise StatusError(Code.INVALID_ARGUMENT, f"Tensor name: {name} of type {array.dtype.name} has no JSON form")
     if array.dtype.name == "object":
-        write = _binary if name.endswith(BYTES_SUFFIX) else _text
+        write = _binary if name.endswith(BYTES_SUFFIX) else to_text
         return _mapped(array, write)
     if array.dtype.name == "float32":
-        # The shortest digits that give the float32 back; as a float64 it would show digits that are not there.
-        return _mapped(array, lambda value: float(str(value)))
+        return _mapped(array, shortest)
     return array.tolist()
 
 
@@ -116,7 +113,13 @@ def _mapped(array: NDArray[Any], write: Any) -> Any:
     return flat.reshape(array.shape).tolist()
 
 
-def _text(value: bytes) -> str:
+def shortest(value: np.float32) -> float:
+    """The float64 of the shortest digits that give a float32 back; its own would show digits that are not there."""
+    return float(str(value))
+
+
+def to_text(value: bytes) -> str:
+    """A model's string; bytes that are not UTF-8 leave as they are."""
     return value.decode("utf-8", "surrogateescape")
 
 
@@ -124,5 +127,11 @@ def _binary(value: bytes) -> dict[str, str]:
     return {"b64": base64.b64encode(value).decode("ascii")}
 
 
+def dump(document: Any) -> bytes:
+    """JSON as the protocol's server writes it, strings of a model as :func:`to_text` gives them."""
+    return json.dumps(document, indent=1, ensure_ascii=False).encode("utf-8", "surrogateescape")
+
+
 def _dump(document: Any) -> bytes:
+    # What a request sent is quoted here, and JSON can spell strings that UTF-8 cannot.
     return json.dumps(document, indent=1).encode()

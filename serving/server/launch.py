@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from ml.errors import QuartetError
+from serving.server.model_config import check_first_config
 from serving.server.options import check_options, require_free_ports
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def launch(
         log.warning("these flags mean nothing to this server: %s", ", ".join(options.ignored_flags))
     try:
         check_options(options)
+        check_first_config(options)
         require_free_ports(options)
         log.info("starting; TensorFlow takes some seconds to import")
         from serving.server.process import serve

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from serving.server.batching import Batcher
+from serving.server.batching_parameters import MODEL_FILE, read_parameters
+from serving.server.metrics import ServerMetrics
+from serving.server.signatures import Signature
 from serving.server.status import Code, StatusError, graph_error
-from serving.server.tensors import from_proto, type_name
-from serving.server.warmup import warm_up
+from serving.server.warmup import WarmUp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,10 +22,38 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["DEFAULT_SIGNATURE", "LoadedModel", "load_model"]
+    from serving.server.batch_queue import BatchScheduler
+    from serving.server.batching_parameters import BatchingParameters
 
-DEFAULT_SIGNATURE = "serving_default"
+__all__ = ["Batching", "LoadedModel", "Loading", "load_model"]
+
 SERVE_TAG = "serve"
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How the models of a server form batches.
+
+    Attributes:
+        scheduler: runs them.
+        parameters: of models that have none of their own.
+        per_model: whether a version's ``batching_params.pbtxt`` decides; one without that file is not batched.
+        metrics: get the time that requests wait.
+    """
+
+    scheduler: BatchScheduler
+    parameters: BatchingParameters
+    per_model: bool = False
+    metrics: ServerMetrics = field(default_factory=ServerMetrics)
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How versions are loaded: the tags of their graph, their batches and their warm-up."""
+
+    tags: tuple[str, ...] = (SERVE_TAG,)
+    batching: Batching | None = None
+    warm_up: WarmUp = field(default_factory=WarmUp)
 
 
 @dataclass(frozen=True)
@@ -33,64 +64,75 @@ class LoadedModel:
     """
 
     version: int
-    functions: Mapping[str, Any]
+    functions: Mapping[str, Signature]
     signatures: Mapping[str, meta_graph_pb2.SignatureDef]
     restored: Any  # owns the variables that the functions read
+    batchers: Mapping[str, Batcher] = field(default_factory=dict)
 
-    def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
-        """A signature's definition.
+    def function(self, name: str) -> Signature:
+        """A signature that can be called.
 
         Raises:
             StatusError: FAILED_PRECONDITION when the model has none of that name.
         """
         if name not in self.functions:
             raise StatusError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
-        return self.signatures[name]
+        return self.functions[name]
 
-    def parse(self, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Tensors of a request's TensorProtos.
+    def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
+        """A signature's definition; raises as :meth:`function`."""
+        return self.function(name).definition
+
+    def parse(self, name: str, inputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """Arrays of a request's TensorProtos.
 
         Raises:
-            StatusError: names, types or shapes do not fit, or there is no such signature.
+            StatusError: names or types do not fit, or there is no such signature.
         """
-        definition = self.signature(name)
-        _check_names(set(inputs), set(definition.inputs))
-        return {key: from_proto(key, value, definition.inputs[key].dtype) for key, value in inputs.items()}
+        return self.function(name).parse(inputs)
 
-    def run(self, name: str, inputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-        """Call a signature.
+    def run(self, name: str, inputs: Mapping[str, Any], deadline: float | None = None) -> dict[str, NDArray[Any]]:
+        """Call a signature, in a batch with other requests if this server forms batches.
 
         Args:
             name: of the signature.
-            inputs: tensors or arrays by the signature's input names.
+            inputs: arrays by the signature's input names, strings as object arrays of bytes.
+            deadline: ``time.monotonic()`` after which nobody waits for the answer.
 
         Returns:
             Arrays by output name; strings are object arrays of bytes.
 
         Raises:
-            StatusError: names, types or shapes do not fit, or the graph refuses the values.
+            StatusError: names, types or shapes do not fit, the graph refuses the values, or what
+                :meth:`serving.server.batching.Batcher.run` raises.
         """
-        definition = self.signature(name)
-        _check_names(set(inputs), set(definition.inputs))
-        tensors = {key: _tensor(key, value, definition.inputs[key]) for key, value in inputs.items()}
-        try:
-            outputs = self.functions[name](**tensors)
-        except tf.errors.OpError as error:
-            raise graph_error(error.error_code, error.message) from error
-        except (TypeError, ValueError) as error:
-            raise StatusError(Code.INVALID_ARGUMENT, str(error)) from error
-        return {key: _array(value) for key, value in outputs.items()}
+        function = self.function(name)
+        arrays = function.check(inputs)
+        batcher = self.batchers.get(name)
+        return function.call(arrays) if batcher is None else batcher.run(arrays, deadline)
 
 
-def load_model(folder: Path, version: int) -> LoadedModel:
+def load_model(folder: Path, version: int, loading: Loading | None = None) -> LoadedModel:
     """Load a SavedModel and run its warm-up requests; whatever fails, fails the load.
 
     Raises:
         StatusError: NOT_FOUND for a file that is missing, DATA_LOSS or OUT_OF_RANGE for one that is cut short, else
             what TensorFlow or a warm-up request says.
+        ServingError: the version's batching parameters are wrong.
     """
+    loading = loading or Loading()
+    restored = _restore(folder, loading.tags)
+    definitions = _definitions(folder, loading.tags)
+    functions = {name: Signature(definitions[name], function) for name, function in restored.signatures.items()}
+    batchers = _batchers(folder, functions, loading.batching)
+    model = LoadedModel(version, functions, definitions, restored, batchers)
+    loading.warm_up.run(model, folder)
+    return model
+
+
+def _restore(folder: Path, tags: tuple[str, ...]) -> Any:
     try:
-        restored = tf.saved_model.load(str(folder), tags=[SERVE_TAG])
+        return tf.saved_model.load(str(folder), tags=list(tags))
     except tf.errors.OpError as error:
         raise graph_error(error.error_code, error.message) from error
     except IndexError as error:  # how the checkpoint reader says that a file is too short
@@ -98,45 +140,26 @@ def load_model(folder: Path, version: int) -> LoadedModel:
     except OSError as error:
         missing = isinstance(error, FileNotFoundError) or not (folder / "saved_model.pb").exists()
         raise StatusError(Code.NOT_FOUND if missing else Code.DATA_LOSS, str(error)) from error
-    functions = dict(restored.signatures)
-    model = LoadedModel(version, functions, _definitions(folder), restored)
-    warm_up(model, folder)
-    return model
 
 
-def _definitions(folder: Path) -> dict[str, meta_graph_pb2.SignatureDef]:
+def _definitions(folder: Path, tags: tuple[str, ...]) -> dict[str, meta_graph_pb2.SignatureDef]:
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-    graph = next(graph for graph in saved.meta_graphs if SERVE_TAG in graph.meta_info_def.tags)
+    graph = next(graph for graph in saved.meta_graphs if set(tags) == set(graph.meta_info_def.tags))
     return dict(graph.signature_def)
 
 
-def _check_names(sent: set[str], wanted: set[str]) -> None:
-    if sent != wanted:
-        extra, missing = (", ".join(sorted(names)) for names in (sent - wanted, wanted - sent))
-        raise StatusError(
-            Code.INVALID_ARGUMENT,
-            f"The inputs do not match the signature's. Sent extra: {{{extra}}}. Missing but required: {{{missing}}}.",
-        )
-
-
-def _tensor(name: str, value: Any, info: meta_graph_pb2.TensorInfo) -> Any:
-    wanted = tf.dtypes.as_dtype(info.dtype)
-    tensor = value if tf.is_tensor(value) else tf.constant(value)
-    if tensor.dtype != wanted:
-        sent = type_name(tensor.dtype.as_datatype_enum)
-        raise StatusError(
-            Code.INVALID_ARGUMENT, f"Input {name} is expected to be {type_name(info.dtype)} but {sent} is provided"
-        )
-    shape = tf.TensorShape(info.tensor_shape)
-    if not shape.is_compatible_with(tensor.shape):
-        sizes = [-1 if size is None else size for size in shape]
-        raise StatusError(
-            Code.INVALID_ARGUMENT,
-            f"Input {name} is expected to have the shape {sizes} but {tensor.shape.as_list()} is provided",
-        )
-    return tensor
-
-
-def _array(tensor: Any) -> NDArray[Any]:
-    # A scalar string comes as bytes, which numpy would make an array of fixed width and cut trailing zeros of.
-    return np.asarray(tensor.numpy(), dtype=object if tensor.dtype == tf.string else None)
+def _batchers(folder: Path, functions: Mapping[str, Signature], batching: Batching | None) -> dict[str, Batcher]:
+    if batching is None:
+        return {}
+    parameters = batching.parameters
+    if batching.per_model:
+        path = folder / MODEL_FILE
+        if not path.exists():
+            return {}
+        parameters = read_parameters(path)
+    record = partial(batching.metrics.observe_wait, batching.parameters.thread_pool_name)
+    return {
+        # Not a method of the model: a model that its own batches hold would outlive its unloading.
+        name: Batcher(batching.scheduler, parameters, function.call, record)
+        for name, function in functions.items()
+    }

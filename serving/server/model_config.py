@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import text_format  # type: ignore[import-untyped]
 from tensorflow_serving.config import model_server_config_pb2
 
+from ml.errors import ServingError
 from serving.server.status import Code, StatusError
 
 if TYPE_CHECKING:
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PLATFORM",
+    "check_first_config",
     "check_platforms",
     "check_transition",
     "first_config",
     "local_path",
     "read_model_config",
     "read_platform",
+    "start_error",
 ]
 
 PLATFORM = "tensorflow"
@@ -61,6 +64,29 @@ def first_config(options: ServerOptions) -> Any:
     path = str(options.model_base_path.absolute())
     config.model_config_list.config.add(name=options.model_name, base_path=path, model_platform=PLATFORM)
     return config
+
+
+def check_first_config(options: ServerOptions) -> None:
+    """Find out about a configuration that no server can begin with, before anything slow is imported.
+
+    Raises:
+        ServingError: it cannot be read, or is refused.
+    """
+    try:
+        config = first_config(options)
+        if config.WhichOneof("config") is not None:
+            check_transition(model_server_config_pb2.ModelServerConfig(), config)
+            check_platforms(config)
+    except StatusError as error:
+        raise start_error(error) from error
+
+
+def start_error(error: StatusError) -> ServingError:
+    """The error for a first configuration that is refused."""
+    return ServingError(
+        f"{error.code.name}: {error.message}.",
+        "Mend --model_config_file, or name one model with --model_name and --model_base_path.",
+    )
 
 
 def check_transition(old: Any, new: Any) -> None:

@@ -12,6 +12,8 @@ from serving.server.grpc_answers import answer, check_spec, spec_version
 from serving.server.status import Code, StatusError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import grpc
 
     from serving.server.catalog import ModelCatalog
@@ -30,16 +32,23 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
         reloader: takes configurations.
         stop: set when the server stops, for calls that wait for a model to end.
         max_waiting: calls that may wait at a time. Each holds a thread of the pool that predictions need too.
+        count: the server's counters by name, for those who ask what a configuration raised.
     """
 
     def __init__(
-        self, catalog: ModelCatalog, reloader: ConfigReloader, stop: threading.Event, max_waiting: int
+        self,
+        catalog: ModelCatalog,
+        reloader: ConfigReloader,
+        stop: threading.Event,
+        max_waiting: int,
+        count: Callable[[], Mapping[str, int]],
     ) -> None:
         self._catalog = catalog
         self._reloader = reloader
         self._stop = stop
         self._waiting = threading.BoundedSemaphore(max_waiting)
         self._max_waiting = max_waiting
+        self._count = count
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - the protocol's name
         """The states of a model's versions."""
@@ -66,6 +75,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
                 "supported",
             )
+        before = self._count()
         if not self._waiting.acquire(blocking=False):
             raise StatusError(
                 Code.RESOURCE_EXHAUSTED, f"{self._max_waiting} other requests wait for their models already"
@@ -79,4 +89,8 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
             self._waiting.release()
         response = model_management_pb2.ReloadConfigResponse()
         response.status.error_code = int(Code.OK)
+        after = self._count()
+        for name in request.metric_names:
+            if name in after:
+                response.metric.add(name=name, int64_value_increase=after[name] - before[name])
         return response

@@ -14,17 +14,15 @@ import tensorflow as tf
 
 from ml.errors import ServingError
 from serving.server.catalog import ModelCatalog
+from serving.server.data_plane import DataPlane
 from serving.server.grpc_server import build_grpc_server
-from serving.server.grpc_service import PredictionService
 from serving.server.labels import VersionLabels
 from serving.server.launch import catch_signals
-from serving.server.model import load_model
-from serving.server.model_config import first_config
+from serving.server.model_config import first_config, start_error
 from serving.server.model_service import ModelService
 from serving.server.observed import observed
 from serving.server.options import port_error, socket_error
 from serving.server.reload import ConfigReloader, has_outcome, unavailable_text
-from serving.server.rest import RestApplication
 from serving.server.rest_server import run_rest
 from serving.server.status import Code, StatusError
 from serving.server.versions import VersionManager
@@ -58,6 +56,7 @@ class ModelServer:
 
     def __init__(self, options: ServerOptions, observe: Observer | None = None) -> None:
         self._options = options
+        self._plane = DataPlane(options)
         self._observe = observe
         self._catalog = ModelCatalog(labels=VersionLabels(options.allow_version_labels_for_unavailable_models))
         self._reloader = ConfigReloader(self._catalog, self._manage)
@@ -93,10 +92,7 @@ class ModelServer:
         try:
             self._first = self._reloader.apply(first_config(options))
         except StatusError as error:
-            raise ServingError(
-                f"{error.code.name}: {error.message}.",
-                "Mend --model_config_file, or name one model with --model_name and --model_base_path.",
-            ) from error
+            raise start_error(error) from error
         if options.model_config_file is not None and options.model_config_poll_seconds > 0:
             path, interval = options.model_config_file, options.model_config_poll_seconds
             self._spawn("configuration", lambda: self._reloader.follow(path, self._stop, interval))
@@ -110,8 +106,10 @@ class ModelServer:
         options = self._options
         threads = options.grpc_threads or WORKERS
         pool, waiting = self._pool("grpc", threads), max(1, threads // WAITING_SHARE)
-        models = ModelService(self._catalog, self._reloader, self._stop, waiting)
-        self._grpc = build_grpc_server(PredictionService(self._catalog), models, pool, options.grpc_channel_arguments)
+        models = ModelService(self._catalog, self._reloader, self._stop, waiting, self._plane.metrics.totals)
+        self._grpc = build_grpc_server(
+            self._plane.prediction_service(self._catalog), models, pool, options.grpc_channel_arguments
+        )
         if options.enable_health_service:
             from serving.server.health import add_health_service
 
@@ -156,13 +154,14 @@ class ModelServer:
         return not any(thread.is_alive() for thread in threads)
 
     def _end_pools(self) -> None:
+        self._plane.close()
         for pool in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
         for pool in self._pools:
             pool.shutdown()
 
     def _manage(self, name: str, base_path: Path, policy: Policy) -> VersionManager:
-        load = load_model if self._observe is None else observed(load_model, name, self._observe)
+        load = self._plane.load if self._observe is None else observed(self._plane.load, name, self._observe)
         manager = VersionManager(name, base_path, load, policy, self._options.retry, self._load_slot)
         self._spawn(f"versions of {name}", lambda: manager.run(self._stop, self._options.poll_seconds))
         return manager
@@ -182,9 +181,8 @@ class ModelServer:
 
     def _open_rest(self) -> None:
         options = self._options
-        application = RestApplication(
-            self._catalog, self._pool("rest", options.rest_threads or WORKERS), options.rest_timeout_seconds
-        )
+        pool = self._pool("rest", options.rest_threads or WORKERS)
+        application = self._plane.rest_application(self._catalog, pool)
         opened: list[OSError | None] = []
         answered = threading.Event()
 
@@ -192,7 +190,7 @@ class ModelServer:
             opened.append(error)
             answered.set()
 
-        self._spawn("rest", lambda: run_rest(application, options.host, options.rest_port, self._stop, report))
+        self._spawn("rest", lambda: run_rest(application, options, self._stop, report))
         answered.wait()
         if opened[0] is not None:
             raise port_error(options.host, options.rest_port, opened[0]) from opened[0]

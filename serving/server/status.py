@@ -9,6 +9,7 @@ __all__ = ["Code", "StatusError", "graph_error"]
 
 #: What the Python runtime puts around a graph's own message.
 PREAMBLE = re.compile(r"Graph execution error:.*<stack traces unavailable>\s*", re.DOTALL)
+MISSING = "No such file or directory"
 OPERATION = re.compile(r"\s*\[Op:\w+\]\s*$")
 
 
@@ -68,4 +69,7 @@ class StatusError(Exception):
 
 def graph_error(code: int, message: str) -> StatusError:
     """A ``tf.errors.OpError`` as an answer, with the reason alone."""
-    return StatusError(Code(code), OPERATION.sub("", PREAMBLE.sub("", message)).replace("\n\t", ""))
+    # The checkpoint reader passes a missing file's code on in the text alone.
+    missing = code == Code.UNKNOWN and message.endswith(MISSING)
+    text = OPERATION.sub("", PREAMBLE.sub("", message)).replace("\n\t", "")
+    return StatusError(Code.NOT_FOUND if missing else Code(code), text)

@@ -20,15 +20,24 @@ GRAPHS = {
         "evaluate": {"examine", "review_labels"},
         "examine": {"gate"},
         "gate": {"approve"},
-        "approve": {"promote"},
+        "approve": {"publish"},
         "review_labels": {"report"},
-        "promote": {"report"},
+        "publish": {"canary"},
+        "canary": {"promote"},
+        "promote": {"watch"},
+        "watch": {"report"},
         "report": set(),
     },
+    "batch_predict": {
+        "plan_predictions": {"predict_shard"},
+        "predict_shard": {"publish_predictions"},
+        "publish_predictions": set(),
+    },
+    "rollback": {"roll_back": {"confirm"}, "confirm": set()},
 }
 #: Reads all cached maps, whose local copies lie where they were made.
 NEEDS_THE_MAPS = {"review_labels"}
-NEED_THE_ACCELERATOR = {"list_missing", "extract", "tune", "train", "evaluate", "examine", "promote"}
+NEED_THE_ACCELERATOR = {"list_missing", "extract", "tune", "train", "evaluate", "examine", "publish"}
 
 
 @pytest.mark.parametrize("dag_id", GRAPHS)
@@ -46,11 +55,11 @@ def test_dag_and_every_task_explain_themselves(load_dag, dag_id):
     assert all(f"`{task.task_id}`" in dag.doc_md for task in dag.tasks if task.task_id != "anything_new")
 
 
-def test_only_a_snapshot_starts_retrain_and_nothing_starts_ingest(load_dag):
-    retrain, ingest = load_dag("retrain"), load_dag("ingest_images")
+def test_only_a_snapshot_starts_retrain_and_nothing_starts_the_others(load_dag):
+    retrain = load_dag("retrain")
 
     assert [asset.name for asset in retrain.schedule] == ["snapshot"]
-    assert ingest.schedule is None
+    assert all(load_dag(dag_id).schedule is None for dag_id in ("ingest_images", "batch_predict", "rollback"))
 
 
 def test_assets_come_from_publishing_and_promoting_only(load_dag):
@@ -61,7 +70,12 @@ def test_assets_come_from_publishing_and_promoting_only(load_dag):
         if task.outlets
     }
 
-    assert outlets == {("ingest_images", "publish_snapshot"): ["snapshot"], ("retrain", "promote"): ["champion"]}
+    assert outlets == {
+        ("ingest_images", "publish_snapshot"): ["snapshot"],
+        ("retrain", "promote"): ["champion"],
+        ("batch_predict", "publish_predictions"): ["predictions"],
+        ("rollback", "roll_back"): ["champion"],
+    }
 
 
 def test_a_run_at_a_time_and_limits_on_time(load_dag):
@@ -77,7 +91,8 @@ def test_what_computes_waits_for_the_accelerator_and_nothing_else_does(load_dag)
 
     assert {task.task_id for task in dag.tasks if task.pool == "gpu"} == NEED_THE_ACCELERATOR
     assert {task.task_id for task in dag.tasks if task.queue == "gpu"} == NEED_THE_ACCELERATOR | NEEDS_THE_MAPS
-    assert {task.pool for task in load_dag("ingest_images").tasks} == {"default_pool"}
+    for dag_id in ("ingest_images", "batch_predict", "rollback"):
+        assert {task.pool for task in load_dag(dag_id).tasks} == {"default_pool"}
 
 
 def test_report_is_written_for_a_rejected_run_too(load_dag):
@@ -105,3 +120,24 @@ def test_form_for_a_manual_run_asks_for_variants_snapshot_and_trials(load_dag):
     params = load_dag("retrain").params
 
     assert {name: params[name] for name in params} == {"variants": [], "snapshot_id": None, "trials": 0}
+
+
+def test_form_for_a_rollback_asks_for_a_reason(load_dag):
+    params = load_dag("rollback").params
+
+    assert {name: params[name] for name in params} == {"reason": "", "version": None}
+    assert params.get_param("reason").schema["minLength"] == 3
+
+
+def test_a_batch_is_mapped_over_its_shards_two_at_a_time(load_dag):
+    dag = load_dag("batch_predict")
+
+    task = dag.get_task("predict_shard")
+    assert set(task.op_kwargs_expand_input.value) == {"shard"}
+    assert task.max_active_tis_per_dagrun == 2
+
+
+def test_form_for_a_batch_asks_for_images_a_name_and_the_size_of_shards(load_dag):
+    params = load_dag("batch_predict").params
+
+    assert {name: params[name] for name in params} == {"prefix": "incoming/", "name": None, "shard_size": 1000}

@@ -1,12 +1,13 @@
-"""A local model server as a process of its own, for tests that need one and care for nothing else of it."""
+"""Model servers for tests: one inside the test process, others as processes of their own."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import requests
@@ -14,60 +15,120 @@ import requests
 from free_ports import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-START_SECONDS = 120
+    from serving.server.options import ServerOptions
+    from serving.server.process import ModelServer
+
+START_SECONDS = 60
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+    """Wait for a condition to hold, and fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.01)
 
 
 @dataclass(frozen=True)
-class RunningServer:
-    """Where it listens."""
+class LocalServer:
+    """A server inside the test process, and where it listens."""
 
-    name: str
-    grpc_port: int
-    rest_port: int
-    host: str = "127.0.0.1"
+    server: ModelServer
+    options: ServerOptions
 
     @property
-    def url(self) -> str:
-        return f"http://{self.host}:{self.rest_port}/v1/models/{self.name}"
+    def target(self) -> str:
+        return f"{self.options.host}:{self.options.grpc_port}"
 
-    def states(self) -> dict[int, str]:
-        """The state of each version; none while there is no model."""
-        answer = requests.get(self.url, timeout=5).json()
-        return {int(entry["version"]): entry["state"] for entry in answer.get("model_version_status", [])}
-
-    def wait_for(self, **states: str) -> None:
-        """Wait until versions, as ``v7="AVAILABLE"``, have states."""
-        wanted = {int(name[1:]): state for name, state in states.items()}
-        deadline = time.monotonic() + START_SECONDS
-        while not wanted.items() <= self.states().items():
-            assert time.monotonic() < deadline, self.states()
-            time.sleep(0.05)
+    @property
+    def root(self) -> str:
+        return f"http://{self.options.host}:{self.options.rest_port}"
 
 
-@contextmanager
-def model_server(name: str, log: Path, *flags: str) -> Iterator[RunningServer]:
-    """Run a server with what ``flags`` say of its models until the block ends."""
+def start_local(options: ServerOptions) -> LocalServer:
+    """Start a server in this process on free ports; with ``wait_for_model`` once every model has a version."""
+    from serving.server.process import ModelServer
+
     grpc_port, rest_port = free_ports(2)
-    command = [sys.executable, "-m", "serving.server", f"--port={grpc_port}", f"--rest_api_port={rest_port}", *flags]
-    with log.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
-        try:
-            server = RunningServer(name, grpc_port, rest_port)
-            deadline = time.monotonic() + START_SECONDS
-            while not _answers(server):
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.1)
-            yield server
-        finally:
-            process.kill()
-
-
-def _answers(server: RunningServer) -> bool:
+    options = replace(options, grpc_port=grpc_port, rest_port=rest_port)
+    server = ModelServer(options)
     try:
-        requests.get(server.url, timeout=5)
-    except requests.ConnectionError:
-        return False
-    return True
+        server.start()
+        wait_until(lambda: server.is_ready or not options.wait_for_model)
+        server.open()
+    except BaseException:
+        server.close()
+        raise
+    return LocalServer(server, options)
+
+
+@dataclass
+class ProcessServer:
+    """A server as a process of its own; ``output`` is what it logged."""
+
+    process: subprocess.Popen[bytes]
+    grpc_port: int
+    rest_port: int
+    log_path: Path
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.grpc_port}"
+
+    @property
+    def root(self) -> str:
+        return f"http://127.0.0.1:{self.rest_port}"
+
+    @property
+    def output(self) -> str:
+        return self.log_path.read_text()
+
+    def wait_for_output(self, text: str) -> None:
+        self._wait(lambda: text in self.output)
+
+    def wait_for_port(self) -> None:
+        self._wait(self.is_open)
+
+    def is_open(self) -> bool:
+        try:
+            requests.get(self.root, timeout=5)
+        except requests.ConnectionError:
+            return False
+        return True
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(15)
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        def holds() -> bool:
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.output}"
+            return condition()
+
+        wait_until(holds)
+
+
+@dataclass
+class ProcessLauncher:
+    """Starts servers with tensorflow_model_server's flags, and ends those that a test left."""
+
+    folder: Path
+    started: list[ProcessServer] = field(default_factory=list)
+
+    def start(self, *flags: str) -> ProcessServer:
+        grpc_port, rest_port = free_ports(2)
+        command = [sys.executable, "-m", "serving.server", f"--port={grpc_port}", f"--rest_api_port={rest_port}"]
+        log_path = self.folder / f"server-{len(self.started)}.log"
+        with log_path.open("wb") as log:
+            process = subprocess.Popen([*command, *flags], stdout=log, stderr=log, env=dict(os.environ))
+        self.started.append(ProcessServer(process, grpc_port, rest_port, log_path))
+        return self.started[-1]
+
+    def end(self) -> None:
+        for server in self.started:
+            if server.process.poll() is None:
+                server.process.kill()
+            server.process.wait()

@@ -31,7 +31,11 @@ def environ(tmp_path_factory):
         "train": {"epochs": 2, "units": 16, "heads": 2, "key_dim": 8},
         "validation": {"min_images_per_class": 3},
         "gate": {"min_macro_f1": 0.0},
-        "serving": {"model_dir": str(folder / "models"), "grpc_port": grpc_port, "rest_port": rest_port},
+        "serving": {
+            "model_dir": str(folder / "models"),
+            "grpc_port": grpc_port,
+            "rest_port": rest_port,
+        },
         "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",
         "artifact_uri": str(folder / "artifacts"),
     }
@@ -142,7 +146,7 @@ def test_promoting_a_run_again_is_the_same_promotion(quartet, retrained):
     assert (result.returncode, cell(result.stdout, "version")) == (0, "1")
 
 
-@pytest.mark.parametrize("protocol", [[], ["--rest"]], ids=["grpc", "rest"])
+@pytest.mark.parametrize("protocol", [[], ["--protocol", "rest"]], ids=["grpc", "rest"])
 def test_predict_asks_the_model_server(quartet, server, drawn, protocol):
     image = drawn.folder / next(path for path, kind in drawn.images.items() if kind == "JPEG")
 

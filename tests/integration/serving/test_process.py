@@ -47,7 +47,7 @@ def end(callers):
 
 def publish(store, folder, name, version, spoil=None):
     """Upload a SavedModel as promotion does, the sums last; ``spoil`` is a file to send other bytes for."""
-    from ml.export import checksums
+    from ml.publication import checksums
 
     prefix = f"models/{name}/{version}/"
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):

@@ -294,7 +294,7 @@ def test_a_type_without_a_json_form_works_over_grpc(prediction):
 
 
 INVALID, PRECONDITION = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION
-NOT_FOUND, UNIMPLEMENTED = grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED
+NOT_FOUND = grpc.StatusCode.NOT_FOUND
 
 
 def overfull():
@@ -387,12 +387,11 @@ def test_metadata_knows_only_signature_def(prediction, fields):
     assert raised.value.code() is INVALID
 
 
-def test_a_grpc_call_that_is_not_implemented_says_so(prediction):
-    with pytest.raises(grpc.RpcError) as raised:
+def test_a_multi_inference_needs_a_task(prediction):
+    with pytest.raises(grpc.RpcError, match="Missing ModelSpec") as raised:
         prediction.MultiInference(inference_pb2.MultiInferenceRequest(), timeout=20)
 
-    assert raised.value.code() is UNIMPLEMENTED
-    assert "does not implement MultiInference" in raised.value.details()
+    assert raised.value.code() is INVALID
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,15 @@
-import hashlib
 import io
+import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from tensorflow_serving.apis import prediction_log_pb2
 
 from ml.ensemble import resize_matrix, soft_vote
-from ml.export import assemble_ensemble, assemble_model, checksums, export_model, write_warmup
+from ml.export import assemble_ensemble, assemble_model, export_model
 from ml.head import build_head
-from ml.preprocessing import decode_batch
+from ml.preprocessing import PREPROCESSING_VERSION, decode_batch
 
 CLASSES = ("glioma", "notumor", "pituitary")
 
@@ -53,11 +52,17 @@ def test_signatures_have_the_published_names_and_types(exported):
         name: {output: (spec.dtype.name, spec.shape.as_list()) for output, spec in signature.structured_outputs.items()}
         for name, signature in signatures.items()
     }
-    common = {"probabilities": ("float32", [None, 3]), "class_id": ("int64", [None]), "class_name": ("string", [None])}
+    common = {
+        "probabilities": ("float32", [None, 3]),
+        "class_id": ("int64", [None]),
+        "class_name": ("string", [None]),
+        "status": ("string", [None]),
+    }
     assert shapes == {
         "serving_default": common,
         "serving_tensor": common,
         "explain": common | {"attention": ("float32", [None, 2, 2])},
+        "classify": {"classes": ("string", [None, 3]), "scores": ("float32", [None, 3])},
     }
 
 
@@ -88,15 +93,30 @@ def test_attention_of_each_image_sums_to_1(exported, images):
     np.testing.assert_allclose(tf.reduce_sum(attention, axis=(1, 2)), 1, atol=1e-5)
 
 
-def test_warm_up_is_a_request_that_the_model_can_answer(exported, images):
-    _, folder, signatures = exported
-    write_warmup(folder, "tiny", images[0])
+def test_weights_lie_once_among_the_variables(exported):
+    model, folder, _ = exported
+    weights = sum(weight.numpy().nbytes for weight in model.head.weights) + 4 * 218_544  # MobileNet, alpha 0.25
+    small = 0.2 * weights  # biases, kernels of one channel and the operations, all of which stay in the graph
 
-    (record,) = tf.data.TFRecordDataset(str(folder / "assets.extra/tf_serving_warmup_requests"))
-    request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
-    tensor = tf.constant(tf.make_ndarray(request.inputs["image_bytes"]))
-    assert (request.model_spec.name, request.model_spec.signature_name) == ("tiny", "serving_default")
-    assert signatures["serving_default"](image_bytes=tensor)["class_id"].shape == (1,)
+    stored = (folder / "variables/variables.data-00000-of-00001").stat().st_size
+    assert 0.7 * weights < stored <= 1.01 * weights
+    assert (folder / "saved_model.pb").stat().st_size < small + 700_000
+
+
+def test_facts_and_labels_lie_beside_the_model(tmp_path):
+    export_model(small_model(1, 4), 32, CLASSES, tmp_path, max_pixels=9, facts={"snapshot_id": "s"})
+
+    facts = json.loads((tmp_path / "assets.extra/serving.json").read_text())
+    assert facts == {
+        "snapshot_id": "s",
+        "tensorflow": tf.version.VERSION,
+        "preprocessing": PREPROCESSING_VERSION,
+        "size": 32,
+        "max_pixels": 9,
+        "classes": list(CLASSES),
+        "signatures": ["classify", "explain", "serving_default", "serving_tensor"],
+    }
+    assert (tmp_path / "assets.extra/labels.txt").read_text() == "glioma\nnotumor\npituitary\n"
 
 
 def small_model(seed, grid):
@@ -125,7 +145,7 @@ def test_ensemble_is_one_saved_model_that_answers_with_the_vote_of_its_members(i
     np.testing.assert_allclose(explained["attention"], expected["attention"], atol=1e-5)
     served = signatures["serving_tensor"](images=tensor)
     np.testing.assert_allclose(served["probabilities"], expected["probabilities"], atol=1e-5)
-    assert set(served) == {"probabilities", "class_id", "class_name"}
+    assert set(served) == {"probabilities", "class_id", "class_name", "status"}
 
 
 @pytest.mark.parametrize(("target", "source"), [(7, 5), (10, 7), (7, 2), (7, 7)])
@@ -135,14 +155,3 @@ def test_maps_are_resized_as_tensorflow_resizes(target, source):
 
     resized = tf.image.resize(maps[..., None], (target, target))[..., 0]
     np.testing.assert_allclose(np.einsum("yh,nhw,xw->nyx", matrix, maps, matrix), resized, atol=1e-5)
-
-
-def test_sums_name_every_file_with_its_digest(tmp_path):
-    (tmp_path / "variables").mkdir()
-    (tmp_path / "variables/data").write_bytes(b"weights")
-    (tmp_path / "saved_model.pb").write_bytes(b"graph")
-
-    assert checksums(tmp_path) == "".join(
-        f"{hashlib.sha256(content).hexdigest()}  {name}\n"
-        for name, content in (("saved_model.pb", b"graph"), ("variables/data", b"weights"))
-    )

@@ -48,3 +48,9 @@ def test_a_refused_object_and_its_records_lie_side_by_side():
 def test_a_run_id_becomes_one_part_of_a_key(run_id, safe):
     assert layout.safe_run_id(run_id) == safe
     validate_key(layout.run_key(run_id, "plan.json"))
+
+
+def test_a_batch_of_predictions_has_a_folder_that_any_run_id_may_name():
+    run_id = "manual__2026-01-01T00:00:00+00:00"
+
+    assert layout.predictions_key(run_id, "batch.json") == "predictions/manual__2026-01-01T00-00-00-00-00/batch.json"

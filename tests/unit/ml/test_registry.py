@@ -45,6 +45,15 @@ def test_aliases_follow_what_they_are_told(registry, candidate):
         assert registry.champion() == champion
 
 
+def test_an_alias_never_names_a_version_that_the_registry_does_not_know(registry, candidate, caplog):
+    registry.point_aliases(registry.claim_version(candidate("run-1"), "uri", 0), None)
+
+    registry.point_aliases(7, None)
+
+    assert registry.champion() is None
+    assert "does not know version 7, the champion" in caplog.text
+
+
 def test_every_claim_is_a_number_of_its_own(registry, candidate):
     first, second = candidate("run-1"), candidate("run-2")
 

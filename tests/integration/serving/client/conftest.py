@@ -1,20 +1,11 @@
-"""A server of the model that has all signatures of an export, and the four clients called alike."""
+"""The four clients, called alike."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import pytest
 
 from awaited import Awaited
-from contract_model import save_contract_model
-from model_servers import model_server
 from serving.client import AsyncGrpcClient, AsyncRestClient, GrpcClient, RestClient
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from model_servers import RunningServer
 
 KINDS = {"grpc": GrpcClient, "rest": RestClient, "async grpc": AsyncGrpcClient, "async rest": AsyncRestClient}
 
@@ -43,12 +34,3 @@ class Kind:
 @pytest.fixture(params=KINDS)
 def kind(request) -> Kind:
     return Kind(request.param)
-
-
-@pytest.fixture(scope="session")
-def contract_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """Serves version 4 of ``colours``, and no label."""
-    folder = tmp_path_factory.mktemp("contract")
-    save_contract_model(folder, 4)
-    with model_server("colours", folder / "log", "--model_name=colours", f"--model_base_path={folder}") as server:
-        yield server

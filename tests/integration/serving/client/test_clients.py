@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
@@ -134,3 +137,27 @@ def test_clients_are_made_of_the_settings(kind, classifier_server):
 def test_clients_do_not_import_tensorflow():
     code = "import sys, serving.client._wire as wire; wire.message('Any'); sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_client_that_was_forgotten_is_closed(classifier_server):
+    def ask():
+        client = RestClient(classifier_server.host, classifier_server.rest_port, classifier_server.name)
+        client.status()
+        return next(thread for thread in threading.enumerate() if thread.name == "rest-client")
+
+    before = {thread for thread in threading.enumerate() if thread.name == "rest-client"}
+    thread = ask()
+    gc.collect()
+
+    assert not before
+    assert not thread.is_alive()
+
+
+def test_threads_share_a_client(classifier_server, image):
+    server, images = classifier_server, [image(seed) for seed in range(40)]
+    for kind, port in ((GrpcClient, server.grpc_port), (RestClient, server.rest_port)):
+        with kind(server.host, port, server.name) as client, ThreadPoolExecutor(8) as pool:
+            one_by_one = [client.predict(one)[0].probabilities for one in images]
+            together = list(pool.map(lambda one: client.predict(one)[0].probabilities, images))
+        np.testing.assert_allclose(together, one_by_one, atol=1e-6)

@@ -9,8 +9,10 @@ from ml.approval import Answer
 from ml.config import ApprovalSettings
 from ml.context import Context
 from ml.errors import DataError
+from ml.promotions import newest_change
 from ml.registry import Registry
-from ml.steps import approve, promote, report
+from ml.rollout import roll_out
+from ml.steps import approve, promote, publish, report
 from ml.storage import open_store
 
 from .conftest import NOW, tiny_settings
@@ -78,7 +80,7 @@ def test_promotion_waits_for_an_approval(context, asked):
         approve.run(context, "first", NOW)
 
     with pytest.raises(DataError, match=r"Run first waits for a person's approval .*quartet approve first --by NAME"):
-        promote.run(context, "first")
+        publish.run(context, "first")
     assert not list(context.store.list("models/"))
 
 
@@ -88,7 +90,7 @@ def test_a_rejection_by_a_person_is_refused_and_on_the_page(context):
 
     for given in (context, without_approval(context)):
         with pytest.raises(DataError, match=r"Run first was not approved: Rejected .*: nobody answered in time\."):
-            promote.run(given, "first")
+            publish.run(given, "first")
     assert report.run(context, "first", NOW)["promoted"] is False
     assert "nobody answered in time." in page(context)
 
@@ -97,19 +99,21 @@ def test_who_approved_is_kept_everywhere(context):
     approve.run(context, "first", NOW)
     approve.answer(context, "first", ALICE)
 
-    promotion = promote.run(context, "first")
-    report.run(context, "first", NOW, promotion["version"])
+    version = roll_out(context, "first")["version"]
+    report.run(context, "first", NOW)
 
-    record = json.loads(context.store.get("promotions/tiny/00000001.json"))
-    published = json.loads(context.store.get("models/tiny/1/assets.extra/approval.json"))
-    tags = Registry(context.settings)._client.get_model_version("tiny", "1").tags
+    record = newest_change(context.store, "tiny")
+    published = json.loads(context.store.get(f"models/tiny/{version}/assets.extra/approval.json"))
+    tags = Registry(context.settings)._client.get_model_version("tiny", str(version)).tags
     named = {"approved_by": "Alice", "approved_by_id": "7", "approved_at": ALICE.at}
-    assert named.items() <= record.items()
+    assert (record.by, record.evidence["approval"]["by_id"]) == ("Alice", "7")
     assert {f"quartet.{name}": value for name, value in named.items()}.items() <= tags.items()
     assert published == json.loads(context.store.get("runs/first/approval.json"))
-    assert "assets.extra/approval.json" in context.store.get("models/tiny/1/SHA256SUMS").decode()
+    assert "assets.extra/approval.json" in context.store.get(f"models/tiny/{version}/SHA256SUMS").decode()
     assert re.search(
-        r"Promoted as version 1.*Approved by Alice \(id 7\) on 2026-01-01 at 12:00 UTC\.", page(context), re.DOTALL
+        rf"Promoted as version {version}.*Approved by Alice \(id 7\) on 2026-01-01 at 12:00 UTC\.",
+        page(context),
+        re.DOTALL,
     )
 
 
@@ -120,7 +124,7 @@ def test_an_approval_of_another_decision_promotes_nothing(context):
     context.store.put("runs/first/decision.json", json.dumps(decision | {"reason": "Cleared otherwise."}).encode())
 
     with pytest.raises(DataError, match="waits for a person's approval"):
-        promote.run(context, "first")
+        promote.run(context, "first", NOW)
     assert approve.run(context, "first", NOW)["waits"]
 
 
@@ -140,9 +144,9 @@ def test_somebody_may_answer_unasked_and_after_a_rejection(context):
 
 
 def test_what_was_promoted_without_asking_is_not_rejected_any_more(context):
-    promote.run(without_approval(context), "first")
+    version = roll_out(without_approval(context), "first")["version"]
 
-    with pytest.raises(DataError, match="cannot be rejected any more: it was promoted as version 1"):
+    with pytest.raises(DataError, match=f"cannot be rejected any more: it was promoted as version {version}"):
         approve.answer_unasked(context, "first", Answer(False, ALICE.at, "Bob", "8"), NOW)
     assert context.store.head("runs/first/approval.json") is None
 

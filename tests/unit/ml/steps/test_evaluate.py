@@ -15,6 +15,7 @@ from ml.feature_plan import load_maps
 from ml.plan import load_samples
 from ml.report import CANDIDATE_FIGURES
 from ml.steps import evaluate, split, train
+from ml.storage import dump_json
 from ml.temperature import fit_temperature, load_temperature, soften
 
 from .conftest import extract_features
@@ -204,6 +205,27 @@ def test_ensemble_as_champion_is_measured_in_a_later_run(voting_run, ensemble_pr
     assert champion["latency_ms_p95"] == row["latency_ms_p95"]
     (part,) = extract_features(then, "vote")
     assert part["extracted"] == dict.fromkeys(("narrow", "wide"), 64 - plan["images"]["test"])
+
+
+def test_a_champion_whose_maps_cannot_be_made_any_more_is_measured_as_it_is_served(second_run, caplog):
+    """As after an update that computes features in another way: what its published model answers still counts."""
+    store, key = second_run.context.store, f"runs/first/{second_run.evaluation['champion']['variant']}/candidate.json"
+    record = store.get(key)
+    store.put(key, dump_json(json.loads(record) | {"fingerprint": "of-another-version"}))
+    before = store.get("runs/second/evaluation.json"), store.get("runs/second/champion.parquet")
+
+    champion = evaluate.run(second_run.context, "second")["champion"]
+
+    assert "measured through its published model, version 1" in caplog.text
+    assert champion["macro_f1"] == second_run.evaluation["champion"]["macro_f1"]
+    then, now = (
+        pd.read_parquet(io.BytesIO(data)).filter(regex="^p_")
+        for data in (before[1], store.get("runs/second/champion.parquet"))
+    )
+    np.testing.assert_allclose(now, then, atol=0.01)
+    store.put(key, record)
+    store.put("runs/second/evaluation.json", before[0])
+    store.put("runs/second/champion.parquet", before[1])
 
 
 def test_first_run_has_no_champion_to_measure(first_run):

@@ -1,152 +1,127 @@
-import hashlib
-import io
-import json
-from datetime import UTC, datetime
+import shutil
+from datetime import timedelta
+from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
-import tensorflow as tf
 
 from ml.candidates import load_candidate
+from ml.config import CanarySettings, PromotionSettings
+from ml.context import Context
 from ml.errors import DataError
-from ml.plan import load_samples
+from ml.promotions import find_champion, load_changes
 from ml.registry import Registry
 from ml.steps import promote
-from ml.storage import dump_json
+from ml.storage import dump_json, open_store, read_json
+from promoted import record_promotion
+
+from .conftest import NOW, tiny_settings
 
 pytestmark = pytest.mark.slow
 
 
-def published(run):
-    return {info.key: info for info in run.context.store.list("models/tiny/1/")}
+@pytest.fixture
+def context(first_run, tmp_path):
+    """A copy of the first run as it was between publication and promotion."""
+    before = Path(first_run.context.settings.store.url).parent
+    shutil.copytree(before / "store", tmp_path / "store")
+    shutil.copy(before / "mlflow.db", tmp_path)
+    settings = tiny_settings(tmp_path)
+    store = open_store(settings.store)
+    for info in list(store.list("promotions/")):
+        store.delete(info.key)
+    return Context(settings, store)
+
+
+def asking_for_a_trial(context):
+    promotion = PromotionSettings(canary=CanarySettings())
+    return Context(context.settings.model_copy(update={"promotion": promotion}), context.store)
 
 
 def test_winner_becomes_version_1_and_the_champion(first_run):
-    champion = Registry(first_run.context.settings).champion()
+    champion = find_champion(first_run.context.store, "tiny")
 
-    assert (first_run.promotion["version"], first_run.promotion["variant"]) == (1, first_run.evaluation["chosen"])
-    assert (champion.version, champion.run_id) == (1, "first")
-
-
-def test_sums_name_every_published_file(first_run):
-    sums = first_run.context.store.get("models/tiny/1/SHA256SUMS").decode()
-    named = {name: digest for digest, name in (line.split("  ") for line in sums.splitlines())}
-    files = {key.removeprefix("models/tiny/1/") for key in published(first_run)} - {"SHA256SUMS"}
-
-    assert set(named) == files
-    assert {"saved_model.pb", "assets.extra/tf_serving_warmup_requests", "assets.extra/decision.json"} <= files
-    for name, digest in named.items():
-        data = first_run.context.store.get(f"models/tiny/1/{name}")
-        assert hashlib.sha256(data).hexdigest() == digest
+    assert first_run.promotion["version"] == 1
+    assert champion == (1, "first", first_run.evaluation["chosen"])
+    assert Registry(first_run.context.settings).champion() == 1
 
 
-def test_promotion_is_on_record(first_run):
-    record = json.loads(first_run.context.store.get("promotions/tiny/00000001.json"))
+def test_promotion_is_on_record_with_what_it_rests_on(first_run):
+    (change,) = load_changes(first_run.context.store, "tiny")
 
-    assert record["run_id"] == "first"
-    assert record["snapshot_id"] == first_run.plan["snapshot_id"]
-    assert record["reason"].startswith("Cleared: macro F1")
-
-
-def test_promoting_again_is_the_same_promotion(first_run):
-    record = first_run.context.store.get("promotions/tiny/00000001.json")
-
-    again = promote.run(first_run.context, "first")
-
-    assert again == first_run.promotion
-    assert first_run.context.store.get("promotions/tiny/00000001.json") == record
+    assert (change.action, change.run_id, change.by) == ("promote", "first", "gate")
+    assert change.snapshot_id == first_run.plan["snapshot_id"]
+    assert change.reason.startswith("Cleared: macro F1")
+    assert len(change.evidence["decision_sha256"]) == 64
 
 
-def test_what_was_promoted_is_not_written_again(first_run):
-    before = published(first_run)
+def test_promoting_again_changes_nothing(context):
+    first = promote.run(context, "first", NOW)
+    before = load_changes(context.store, "tiny")
 
-    promote.run(first_run.context, "first")
-
-    assert published(first_run) == before
-
-
-def test_earlier_promotion_takes_nothing_back_from_a_later_one(first_run):
-    store, later = first_run.context.store, "promotions/tiny/00000002.json"
-    store.put(
-        later, dump_json({"run_id": "other", "variant": "wide", "version": 2, "at": datetime.now(UTC).isoformat()})
-    )
-    registry = Registry(first_run.context.settings)
-    registry._client.delete_registered_model_alias("tiny", "champion")
-
-    again = promote.run(first_run.context, "first")
-
-    assert again == first_run.promotion
-    assert registry.champion() is None
-    store.delete(later)
-    promote.run(first_run.context, "first")
-    assert registry.champion().version == 1
+    assert promote.run(context, "first", NOW + timedelta(days=1)) == first
+    assert load_changes(context.store, "tiny") == before
 
 
-def test_model_card_and_decision_travel_with_the_version(first_run):
-    store = first_run.context.store
-    card = store.get("models/tiny/1/assets.extra/model_card.md").decode()
-    record = json.loads(store.get("promotions/tiny/00000001.json"))
+def test_earlier_promotion_takes_nothing_back_from_a_later_one(context):
+    first = promote.run(context, "first", NOW)
+    record_promotion(context.store, "tiny", "other", "wide", version=2, at=NOW + timedelta(days=1))
 
-    assert card.startswith("# Model card: tiny, version 1\n")
-    assert "random, untrained weights (seed 1)" in card
-    assert f"promoted {datetime.fromisoformat(record['at']):%Y-%m-%d %H:%M} UTC" in card
-    assert json.loads(store.get("models/tiny/1/assets.extra/decision.json")) == first_run.decision
+    again = promote.run(context, "first", NOW + timedelta(days=2))
 
-
-def test_tie_with_the_champion_is_not_promoted(second_run):
-    assert second_run.promotion is None
-    assert "better than the champion" in second_run.decision["reason"]
-    with pytest.raises(DataError, match=r"Run second was not cleared: Rejected: better than the champion"):
-        promote.run(second_run.context, "second")
+    assert again == first
+    assert find_champion(context.store, "tiny").version == 2
 
 
-def test_ensemble_is_published_as_one_model_that_answers_as_it_was_evaluated(voting_run, ensemble_promotion, tmp_path):
-    store = voting_run.context.store
-    prefix = f"models/tiny/{ensemble_promotion['version']}/"
-    for info in store.list(prefix):
-        path = tmp_path / info.key.removeprefix(prefix)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        store.download(info.key, path)
-    table = pd.read_parquet(io.BytesIO(store.get("runs/vote/ensemble/predictions.parquet")))
-    test = table[table["split"] == "test"].merge(load_samples(store, "vote")[["image_id", "uri"]], on="image_id")
-    images = tf.constant([store.get(uri) for uri in test["uri"]])
+def test_what_was_better_than_another_champion_is_not_promoted(context):
+    """Somebody was quicker: what was proven holds against the champion of then."""
+    record_promotion(context.store, "tiny", "other", "wide", version=7)
 
-    answer = tf.saved_model.load(str(tmp_path)).signatures["explain"](image_bytes=images)
+    with pytest.raises(DataError, match=r"compared with another champion \(none\) than today's \(version 7\)"):
+        promote.run(context, "first", NOW)
+    assert find_champion(context.store, "tiny").version == 7
 
-    np.testing.assert_allclose(answer["probabilities"], test[["p_spots", "p_stripes"]], atol=0.01)
-    np.testing.assert_allclose(tf.reduce_sum(answer["attention"], axis=(1, 2)), 1, atol=1e-5)
+
+def test_without_the_trial_that_the_settings_ask_for_nothing_is_promoted(context):
+    with pytest.raises(DataError, match=r"Version 1 was not on trial yet"):
+        promote.run(asking_for_a_trial(context), "first", NOW)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"passed": False, "reason": "errors: 40.0%"}, "did not stand its trial: errors: 40.0%"),
+        ({"version": 9}, "Version 9 did not stand its trial"),
+        ({}, "Version 1 is not on trial any more"),
+    ],
+    ids=["failed", "of-another", "replaced"],
+)
+def test_a_trial_that_does_not_carry_the_promotion_is_named(context, changes, said):
+    trial = {"version": 1, "passed": True, "reason": "", "checks": [], "figures": {}}
+    context.store.put("runs/first/canary.json", dump_json(trial | changes))
+
+    with pytest.raises(DataError, match=said):
+        promote.run(asking_for_a_trial(context), "first", NOW)
+
+
+def test_an_alias_that_a_killed_task_left_is_mended(context):
+    promote.run(context, "first", NOW)
+    registry = Registry(context.settings)
+    registry.point_aliases(None, None)
+
+    promote.run(context, "first", NOW)
+
+    assert registry.champion() == 1
 
 
 def test_ensemble_is_champion_under_its_name(voting_run, ensemble_promotion):
-    champion = Registry(voting_run.context.settings).champion()
+    champion = find_champion(voting_run.context.store, "tiny")
 
-    assert ensemble_promotion["variant"] == "ensemble"
-    assert (champion.version, champion.run_id, champion.variant) == (ensemble_promotion["version"], "vote", "ensemble")
+    assert champion == (ensemble_promotion["version"], "vote", "ensemble")
     contender = load_candidate(voting_run.context.store, champion.run_id, champion.variant)
     assert len(contender.members) == 2
 
 
-def test_model_that_disagrees_with_its_evaluation_is_not_published(first_run, monkeypatch):
-    """A tolerance that nothing meets stands for a model that was exported wrongly."""
-    monkeypatch.setattr("ml.steps.promote.TOLERANCE", {"float32": -1.0})
-    store, key = first_run.context.store, "models/tiny/1/SHA256SUMS"
-    sums = store.get(key)
-    store.delete(key)
-    before = published(first_run)
-
-    with pytest.raises(DataError, match=r"differs from its evaluation by 0\.\d+ in probability.*precision: float32"):
-        promote.run(first_run.context, "first")
-    assert published(first_run) == before
-    store.put(key, sums)
-
-
-def test_killed_before_the_sums_it_ends_the_same_when_run_again(first_run):
-    store = first_run.context.store
-    store.delete("models/tiny/1/SHA256SUMS")
-    store.delete("models/tiny/1/saved_model.pb")
-
-    assert promote.run(first_run.context, "first")["version"] == 1
-    assert store.head("models/tiny/1/SHA256SUMS") is not None
-    assert store.head("models/tiny/1/saved_model.pb") is not None
-    assert Registry(first_run.context.settings).champion().version == 1
+def test_the_decision_says_which_champion_it_compared_with(first_run, second_run):
+    assert first_run.decision["champion"] is None
+    assert second_run.decision["champion"] == 1
+    assert read_json(second_run.context.store, "runs/second/decision.json")["champion"] == 1

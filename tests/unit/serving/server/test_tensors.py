@@ -4,7 +4,7 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
 from serving.server.status import StatusError
-from serving.server.tensors import from_proto, to_proto, type_name
+from serving.server.tensors import MAX_TENSOR_BYTES, from_proto, to_proto, type_name
 
 VALUES = {
     "float": np.float32([[0.5, -1], [2, 3]]),
@@ -29,7 +29,7 @@ VALUES = {
 def test_an_array_comes_back_the_same(array):
     proto = to_proto(np.asarray(array))
 
-    back = from_proto("x", proto, proto.dtype).numpy()
+    back = from_proto("x", proto, proto.dtype)
 
     np.testing.assert_array_equal(back, array)
     assert back.shape == np.shape(array)
@@ -44,7 +44,24 @@ def test_raw_content_is_read_too():
     proto = tf.make_tensor_proto(VALUES["float"])
     assert proto.tensor_content
 
-    np.testing.assert_array_equal(from_proto("x", proto, proto.dtype).numpy(), VALUES["float"])
+    np.testing.assert_array_equal(from_proto("x", proto, proto.dtype), VALUES["float"])
+
+
+@pytest.mark.parametrize("dtype", [1, 7], ids=["float", "string"])
+def test_a_small_message_for_a_huge_tensor_is_refused(dtype):
+    proto = tensor_pb2.TensorProto(dtype=dtype, float_val=[1.0], string_val=[b"a"])
+    for size in (2**16, 2**16):
+        proto.tensor_shape.dim.add(size=size)
+
+    with pytest.raises(StatusError, match=f"this server takes {MAX_TENSOR_BYTES}"):
+        from_proto("x", proto, dtype)
+
+
+def test_numbers_can_be_answered_as_raw_content_and_strings_cannot():
+    number, text = to_proto(VALUES["float"], as_content=True), to_proto(VALUES["string"], as_content=True)
+
+    assert (list(number.float_val), text.tensor_content) == ([], b"")
+    np.testing.assert_array_equal(from_proto("x", number, number.dtype), VALUES["float"])
 
 
 def test_another_dtype_is_refused_by_name():

@@ -3,12 +3,14 @@
 import gc
 import logging
 import threading
+import time
 import weakref
 from dataclasses import dataclass, field
 
 import pytest
 
-from serving.server.policies import all_versions, latest
+from model_servers import wait_until
+from serving.server.policies import all_versions, latest, specific
 from serving.server.status import Code, StatusError
 from serving.server.versions import RetryRule, State, VersionManager
 
@@ -288,3 +290,182 @@ def test_polling_survives_what_should_not_happen(make_manager, tmp_path, caplog)
 
 def test_states_have_the_protocols_numbers():
     assert [state.value for state in State] == [0, 10, 20, 30, 40, 50]
+
+
+def test_the_highest_version_loads_first_and_the_others_are_seen_to_wait(make_manager, tmp_path, loader):
+    add(tmp_path, 1, 2, 3)
+    seen = []
+    manager = make_manager(policy=all_versions)
+
+    def load(folder, version):
+        seen.append(states(manager))
+        return loader(folder, version)
+
+    manager._load = load
+
+    manager.poll()
+
+    assert loader.asked == [3, 2, 1]
+    assert seen[0] == [(3, "LOADING", "OK"), (2, "START", "OK"), (1, "START", "OK")]
+
+
+def test_a_version_that_shall_go_goes_before_the_new_one_loads_when_another_stays(make_manager, tmp_path, loader):
+    add(tmp_path, 1, 2)
+    manager = make_manager(policy=latest(2))
+    manager.poll()
+    add(tmp_path, 3)
+    loader.serving_meanwhile.clear()
+    manager.poll()
+
+    assert states(manager) == [(3, "AVAILABLE", "OK"), (2, "AVAILABLE", "OK"), (1, "END", "OK")]
+    assert loader.serving_meanwhile == [2]
+
+
+def test_what_shall_serve_can_be_changed(make_manager, tmp_path):
+    add(tmp_path, 1, 2)
+    manager = make_manager()
+    manager.poll()
+    manager.serve(tmp_path, specific([1]))
+    manager.poll()
+
+    assert serving(manager) == 1
+    assert states(manager) == [(2, "END", "OK"), (1, "AVAILABLE", "OK")]
+
+
+def test_a_model_that_is_retired_serves_nothing_and_its_states_stay(make_manager, tmp_path):
+    add(tmp_path, 1)
+    manager = make_manager()
+    manager.poll()
+    manager.retire()
+    manager.poll()
+
+    assert manager.is_retired
+    assert not manager.is_ready
+    assert manager.outcome() is None
+    assert states(manager) == [(1, "END", "OK")]
+
+
+def test_a_version_that_failed_has_another_chance_when_its_model_comes_back(make_manager, tmp_path, loader):
+    loader.broken[1] = ValueError("bad")
+    add(tmp_path, 1)
+    manager = make_manager()
+    manager.poll()
+    loader.broken.clear()
+    manager.retire()
+    manager.serve(tmp_path, latest())
+    manager.poll()
+
+    assert serving(manager) == 1
+
+
+def test_a_load_that_fails_for_a_configuration_of_before_does_not_count(make_manager, tmp_path, loader):
+    """The model is dropped and comes back while its version is still loading."""
+    add(tmp_path, 1)
+    manager = make_manager()
+
+    def load(folder, version):
+        manager._load = loader
+        manager.retire()
+        manager.serve(tmp_path, latest())
+        raise ValueError("bad")
+
+    manager._load = load
+    manager.poll()
+    assert manager.outcome() is None
+    manager.poll()
+
+    assert serving(manager) == 1
+
+
+def test_a_change_ends_the_loads_that_have_not_begun(make_manager, tmp_path, loader):
+    add(tmp_path, 1, 2, 3)
+    manager = make_manager(policy=all_versions)
+
+    def load(folder, version):
+        manager.serve(tmp_path, specific([1]))
+        return loader(folder, version)
+
+    manager._load = load
+    manager.poll()
+    assert loader.asked == [3]
+    manager.poll()
+
+    assert loader.asked == [3, 1]
+    assert [state for state in states(manager) if state[1] == "AVAILABLE"] == [(1, "AVAILABLE", "OK")]
+
+
+def run_for(manager, interval, act):
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: manager.run(stop, interval))
+    thread.start()
+    try:
+        act()
+    finally:
+        stop.set()
+        manager.wake()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_change_is_acted_on_at_once_whatever_the_interval(make_manager, tmp_path):
+    add(tmp_path, 1, 2)
+    manager = make_manager()
+
+    def act():
+        wait_until(lambda: manager.is_available(2))
+        manager.serve(tmp_path, specific([1]))
+        wait_until(lambda: manager.is_available(1))
+
+    run_for(manager, 3600.0, act)
+
+
+def test_an_interval_of_0_polls_once_and_for_loads_to_be_repeated(make_manager, tmp_path, loader):
+    loader.broken[1] = ValueError("bad")
+    add(tmp_path, 1)
+    manager = make_manager(retries=1, interval=0.2)
+
+    def act():
+        wait_until(lambda: loader.asked == [1, 1])
+        add(tmp_path, 2)
+        time.sleep(0.2)
+
+    run_for(manager, 0.0, act)
+
+    assert loader.asked == [1, 1]
+
+
+def test_an_interval_below_0_polls_for_changes_only(make_manager, tmp_path, loader):
+    add(tmp_path, 1)
+    manager = make_manager()
+
+    def act():
+        time.sleep(0.1)
+        assert loader.asked == []
+        manager.serve(tmp_path, latest())
+        wait_until(lambda: manager.is_available(1))
+
+    run_for(manager, -1.0, act)
+
+
+def test_models_that_share_a_slot_load_one_after_the_other(tmp_path):
+    slot, loading, most = threading.BoundedSemaphore(1), [], []
+
+    def load(folder, version):
+        loading.append(folder)
+        time.sleep(0.05)
+        most.append(len(loading))
+        loading.remove(folder)
+        return Model(version)
+
+    managers = []
+    for name in "abc":
+        (tmp_path / name / "1").mkdir(parents=True)
+        managers.append(VersionManager(name, tmp_path / name, load, load_slot=slot))
+    threads = [threading.Thread(target=manager.poll) for manager in managers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert all(manager.is_ready for manager in managers)
+    assert most == [1, 1, 1]

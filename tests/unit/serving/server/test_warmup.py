@@ -55,6 +55,8 @@ def test_a_version_that_answers_its_warm_up_loads(saved, warmup_file):
 
 REGRESSION = prediction_log_pb2.PredictionLog()
 REGRESSION.regress_log.request.model_spec.name = "m"
+SESSION = prediction_log_pb2.PredictionLog()
+SESSION.session_run_log.request.model_spec.name = "m"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,8 @@ REGRESSION.regress_log.request.model_spec.name = "m"
         pytest.param([record(np.float32(1), name="z")], Code.INVALID_ARGUMENT, id="wrong name"),
         pytest.param([record(np.float32(1), "other")], Code.FAILED_PRECONDITION, id="unknown signature"),
         pytest.param([b"\xff\xff"], Code.INVALID_ARGUMENT, id="unparsable"),
-        pytest.param([REGRESSION.SerializeToString()], Code.UNIMPLEMENTED, id="not a predict request"),
+        pytest.param([REGRESSION.SerializeToString()], Code.INVALID_ARGUMENT, id="regress without a signature"),
+        pytest.param([SESSION.SerializeToString()], Code.UNIMPLEMENTED, id="a session's run"),
         pytest.param([record(np.float32(1))] * (MAX_RECORDS + 1), Code.INVALID_ARGUMENT, id="too many"),
     ],
 )
@@ -85,7 +88,7 @@ def test_a_warm_up_file_that_is_no_tfrecord_fails_the_load(saved, warmup_file):
 
 
 def test_the_projects_own_warm_up_is_understood(saved, warmup_file):
-    from ml.export import write_warmup
+    from ml.warmup import write_warmup
 
     write_warmup(saved, "m", b"image")
 

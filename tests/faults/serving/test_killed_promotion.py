@@ -1,0 +1,40 @@
+"""A promotion that is killed anywhere and run again leaves one champion, whole versions, and no number used twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from programs import run_program
+
+PROGRAM = Path(__file__).with_name("killed_promotion.py")
+POINTS = {"first": 8, "second": 32}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    printed = run_program(PROGRAM, tmp_path_factory.mktemp("killed"), *POINTS.values())
+    return json.loads(printed.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("promotion", "promoted"), [("first", ["one"]), ("second", ["one", "two"])])
+def test_killed_at_many_points_and_repeated_it_ends_as_if_undisturbed(report, promotion, promoted):
+    outcome = report[promotion]
+
+    assert outcome["different"] == {}
+    assert outcome["killed"] == POINTS[promotion] < outcome["calls"]
+    assert outcome["left"] == {"promoted": promoted, "stable of": promoted[-1], "problems": []}
+
+
+def test_of_two_promotions_at_once_both_are_published_and_one_is_champion(report):
+    outcome = report["at once"]
+
+    assert outcome["left"]["problems"] == []
+    assert len(outcome["left"]["promoted"]) == 1
+    assert outcome["versions"] == [1, 2]
+    (error,) = outcome["errors"]
+    assert error.startswith(("ConflictError:", "DataError:"))
