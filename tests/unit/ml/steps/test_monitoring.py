@@ -144,6 +144,22 @@ def test_a_server_that_started_anew_is_counted_from_its_start(make_context, metr
     assert found["findings"][0]["status"] == "within"
 
 
+def test_a_server_without_metrics_is_unknown_and_keeps_what_was_counted(make_context, metrics, closed_port):
+    context = make_context()
+    metrics.counters = {"ok": 1000, "internal": 0}
+    report_monitoring.remember(context, look(context))
+    serving = context.settings.serving.model_copy(update={"rest_port": closed_port})
+    down = Context(context.settings.model_copy(update={"serving": serving}), context.store)
+
+    report = look(down, 2)
+    report_monitoring.remember(down, report)
+
+    errors = next(finding for finding in report["findings"] if finding["name"] == "errors")
+    assert errors["status"] == "unknown"
+    assert errors["measured"] == f"the model server does not answer over REST, at 127.0.0.1:{closed_port}"
+    assert load_state(context.store, "tiny").counters["requests"]["OK"] == 1000
+
+
 def test_a_look_that_is_done_again_measures_the_same(make_context, metrics):
     context = make_context()
     metrics.counters = {"ok": 300, "internal": 0}
