@@ -10,8 +10,7 @@ Looks every hour at what serves, and tells people what is beyond its limits: one
 | `measure_traffic` | errors and latency since the last look, by the server's own counters |
 | `measure_drift` | logged requests against what the version was made from; needs `monitoring.log_share` |
 | `report` | all of it on one page; one alert, where there is something to tell |
-| `decide_on_retraining` | skips what follows, unless drift is to start Retrain |
-| `retrain` | starts Retrain, once for a version |
+| `retrain` | starts Retrain, once for a version, where drift is to do so; skipped otherwise |
 
 A run looks once, however late it starts: hours that were missed are not made up for.
 """
@@ -21,13 +20,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from plugins.alerts import FailureNotifier, warn_of_findings
 from plugins.assets import DEFAULT_ARGS
 from plugins.schedules import monitor_schedule
+from plugins.starting import start_dag
 from plugins.step_context import open_context
 
 
@@ -86,27 +85,19 @@ def monitor() -> None:
             report_monitoring.remember(context, found)
         return {name: found[name] for name in ("version", "retrain", "retraining", "page")}
 
-    @task(doc_md="Skip what follows, unless drift is to start Retrain.")
-    def decide_on_retraining(found: dict[str, Any]) -> str:
+    @task(doc_md="Start Retrain, once for a version; skipped unless drift is to do so.")
+    def retrain(found: dict[str, Any]) -> None:
         if not found["retrain"]:
             raise AirflowSkipException(found["retraining"] or "Nothing has drifted.")
-        return f"drift_of_version_{found['version']}"
+        # A run of that name is there once, whatever becomes of what the monitor remembers.
+        start_dag("retrain", run_id=f"drift_of_version_{found['version']}")
 
     # Everything a run writes lies under its id.
     monitor_id = "{{ run_id }}"
     found: Any = report(monitor_id)
-    retrain = TriggerDagRunOperator(
-        task_id="retrain",
-        trigger_dag_id="retrain",
-        # A run of that name is there once, whatever becomes of what the monitor remembers.
-        trigger_run_id="{{ ti.xcom_pull(task_ids='decide_on_retraining') }}",
-        skip_when_already_exists=True,
-        logical_date=None,
-        doc_md="Start Retrain on the newest snapshot.",
-    )
     looks: list[Any] = [look(monitor_id) for look in (check_serving, measure_traffic, measure_drift)]
     looks >> found
-    decide_on_retraining(found) >> retrain
+    retrain(found)
 
 
 monitor()

@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ml.terminal import print_values
-
 __all__ = ["monitor"]
 
 console = Console()
@@ -40,8 +38,8 @@ def monitor(
         texts = (finding[name] for name in ("topic", "name", "measured", "required"))
         table.add_row(*map(escape, texts), MARKS[finding["status"]])
     console.print(table)
-    print_values(console, "Monitoring", {"model": report["model_name"], "version": report["version"] or "none",
-                                         "retraining": report["retraining"] or "not asked for",
-                                         "page": report["page"]})  # fmt: skip
+    console.print(f"{report['model_name']}, version {report['version'] or 'none yet'}. {report['retraining']}".strip())
+    # Whole, so that it can be opened.
+    console.print(report["page"], soft_wrap=True, highlight=False, markup=False)
     if report["beyond"]:
         raise typer.Exit(1)

@@ -56,7 +56,9 @@ def _read(settings: Settings) -> tuple[ServerMetrics | None, str]:
     try:
         counters = read_metrics(settings)
     except ServingError as error:
-        return None, error.message
+        log.warning("%s", error)
+        serving = settings.serving
+        return None, f"the model server does not answer over REST, at {serving.host}:{serving.rest_port}"
     return counters, "" if counters else "the model server shows no metrics (--monitoring_config_file)"
 
 

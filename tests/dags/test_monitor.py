@@ -17,8 +17,7 @@ GRAPH = {
     "check_serving": {"report"},
     "measure_traffic": {"report"},
     "measure_drift": {"report"},
-    "report": {"decide_on_retraining"},
-    "decide_on_retraining": {"retrain"},
+    "report": {"retrain"},
     "retrain": set(),
 }
 
@@ -97,13 +96,6 @@ def test_one_look_at_a_time_within_limits_and_none_for_what_was_missed(load_dag)
     assert all(task.execution_timeout is not None for task in dag.tasks)
 
 
-def test_retrain_is_started_under_a_name_that_can_be_used_once(load_dag):
-    task = load_dag("monitor").get_task("retrain")
-
-    assert (task.trigger_dag_id, task.skip_when_already_exists, task.logical_date) == ("retrain", True, None)
-    assert task.trigger_run_id == "{{ ti.xcom_pull(task_ids='decide_on_retraining') }}"
-
-
 @pytest.mark.parametrize(
     ("text", "schedule"),
     [(None, "@hourly"), ("", "@hourly"), ("@daily", "@daily"), ("*/15 * * * *", "*/15 * * * *"), ("never", None)],
@@ -125,7 +117,7 @@ def test_a_look_writes_its_page_and_tells_in_one_alert(set_up_version, run_monit
     run, states = run_monitor()
     again, _ = run_monitor()
 
-    assert states == dict.fromkeys(GRAPH, "success") | {"decide_on_retraining": "skipped", "retrain": "skipped"}
+    assert states == dict.fromkeys(GRAPH, "success") | {"retrain": "skipped"}
     (alert,) = http_sink.bodies
     assert alert["severity"] == "critical"
     assert alert["title"] == "monitor: classifier is beyond its limits: model server, registry, brightness"
@@ -147,9 +139,8 @@ def test_drift_starts_a_retraining_once_where_that_is_asked_for(set_up_version, 
     _, first = run_monitor()
     _, second = run_monitor()
     context.store.delete("monitoring/classifier/state.json")
+    # Nothing is remembered any more, but the name is taken.
     _, third = run_monitor()
 
     assert retrain_runs().count(("drift_of_version_1", "queued")) == 1
-    assert (first["decide_on_retraining"], first["retrain"]) == ("success", "success")
-    assert (second["decide_on_retraining"], second["retrain"]) == ("skipped", "skipped")
-    assert (third["decide_on_retraining"], third["retrain"]) == ("success", "skipped"), "the name is taken"
+    assert [states["retrain"] for states in (first, second, third)] == ["success", "skipped", "skipped"]

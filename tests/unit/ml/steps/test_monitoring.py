@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from browser import open_offline
 from ml.config import Settings
 from ml.context import Context
 from ml.monitor_state import load_state
@@ -144,6 +145,22 @@ def test_a_server_that_started_anew_is_counted_from_its_start(make_context, metr
     assert found["findings"][0]["status"] == "within"
 
 
+def test_a_server_without_metrics_is_unknown_and_keeps_what_was_counted(make_context, metrics, closed_port):
+    context = make_context()
+    metrics.counters = {"ok": 1000, "internal": 0}
+    report_monitoring.remember(context, look(context))
+    serving = context.settings.serving.model_copy(update={"rest_port": closed_port})
+    down = Context(context.settings.model_copy(update={"serving": serving}), context.store)
+
+    report = look(down, 2)
+    report_monitoring.remember(down, report)
+
+    errors = next(finding for finding in report["findings"] if finding["name"] == "errors")
+    assert errors["status"] == "unknown"
+    assert errors["measured"] == f"the model server does not answer over REST, at 127.0.0.1:{closed_port}"
+    assert load_state(context.store, "tiny").counters["requests"]["OK"] == 1000
+
+
 def test_a_look_that_is_done_again_measures_the_same(make_context, metrics):
     context = make_context()
     metrics.counters = {"ok": 300, "internal": 0}
@@ -200,16 +217,20 @@ def test_what_got_well_and_drifts_again_is_told_again(make_context):
     assert look(context, 3, NOON)["alert"]
 
 
-def test_the_page_is_one_file_that_loads_nothing(make_context):
+def test_the_page_opens_without_a_network_and_says_what_was_found(make_context, tmp_path):
     context = make_context()
     make_version(context.store, "tiny")
     log_requests(context.store, "tiny", make_rows(300, seed=5, brighter=15))
 
     report = look(context)
 
-    page = context.store.get("monitoring/tiny/look-1/report.html").decode()
-    assert 'src="http' not in page
-    assert page.count("data:image/") == 2
+    path = tmp_path / "report.html"
+    path.write_bytes(context.store.get("monitoring/tiny/look-1/report.html"))
+    opened = open_offline(path)
+    assert opened.requested == [path.as_uri()]
+    assert (opened.failed, opened.complaints, opened.broken, opened.pictures) == ([], [], [], 2)
+    assert opened.width <= 1200
+    page = path.read_text(encoding="utf-8")
     assert "3 of 14 are beyond their limits" in page
     assert "No image, and no digest of one." in page
     assert read_json(context.store, "monitoring/tiny/look-1/report.json") == json.loads(json.dumps(report))
