@@ -57,6 +57,14 @@ class InfraValidation:
         """As JSON holds it."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        """As a log tells it."""
+        memory = "" if self.peak_memory_mb is None else f", at most {self.peak_memory_mb:.0f} MB"
+        return (
+            f"loaded in {self.load_seconds:.1f} s{memory}, {self.images} images, p95 {self.latency_ms_p95:.1f} ms, "
+            f"largest difference {max(self.differences.values()):.1e}"
+        )
+
 
 def validate_saved_model(
     folder: Path,
@@ -112,5 +120,5 @@ def validate_saved_model(
         latency_ms_p95=float(p95),
         seconds=time.monotonic() - started,
     )
-    log.info("a fresh server answers as before: %s", found)
+    log.info("a fresh server loads it and answers as before: %s", found)
     return found

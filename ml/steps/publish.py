@@ -124,7 +124,7 @@ def _publish(
         for file, data in extras.items():
             (path / "assets.extra" / file).write_bytes(data)
         upload_version(store, path, name, version)
-    log.info("version %d is published from %s: %s", version, candidate.name, validation)
+    log.info("version %d is published from %s", version, candidate.name)
     return version
 
 
