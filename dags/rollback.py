@@ -57,13 +57,16 @@ def rollback() -> None:
     def roll_back() -> Any:
         from datetime import UTC, datetime
 
+        from ml.rollback import Request
         from ml.steps import roll_back
 
         airflow = get_current_context()
         params, run = airflow["params"], airflow["dag_run"]
         by = getattr(run, "triggering_user_name", None) or "unknown user of Airflow"
+        # Tried again, the task finds what it did under the run's id.
+        request = Request(params["reason"], by, params["version"], id=run.run_id)
         with open_context() as context:
-            change = roll_back.run(context, params["version"], params["reason"], by, datetime.now(UTC))
+            change = roll_back.run(context, request, datetime.now(UTC))
             roll_back.follow(context)
             tell_of_rollback(context.settings, change)
         yield Metadata(CHAMPION, extra=change)

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from ml.config import CanarySettings, WatchSettings
 
 __all__ = ["Check", "Verdict", "agreement", "judge_canary", "judge_watch"]
@@ -65,15 +62,15 @@ class Verdict:
         }
 
 
-def agreement(here: NDArray[np.int64], there: NDArray[np.int64]) -> float | None:
-    """Share of images put into the same class by both, of those that both answered.
+def agreement(here: Sequence[str], there: Sequence[str]) -> float | None:
+    """Share of images put into the same class by both, of those that both answered; None where there are none.
 
     Args:
-        here: class ids, int64 [N]; -1 for no answer.
-        there: of the other, int64 [N].
+        here: labels, one an image; empty for no answer.
+        there: of the other.
     """
-    both = (here >= 0) & (there >= 0)
-    return float((here == there)[both].mean()) if both.any() else None
+    both = [(one, other) for one, other in zip(here, there, strict=True) if one and other]
+    return sum(one == other for one, other in both) / len(both) if both else None
 
 
 def judge_canary(
@@ -122,14 +119,18 @@ def judge_watch(
         latencies: p95 in milliseconds of the probes, and of the champion before on such images; None where not known.
         errors: texts of the probes' errors.
     """
-    checks = [_at_most("errors of the watch", _share(*probes), limits.max_error_share, "; ".join(errors))]
+    checks = [_few("errors of the watch", *probes, limits.max_error_share, errors)]
     if traffic is not None:
-        checks.append(_at_most("errors of all requests", _share(*traffic), limits.max_error_share))
+        checks.append(_few("errors of all requests", *traffic, limits.max_error_share))
     return Verdict((*checks, *_latency(latencies, limits.max_latency_ratio)))
 
 
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+def _few(name: str, failed: int, asked: int, limit: float, errors: Sequence[str] = ()) -> Check:
+    """At most a share; where some errors are allowed at all, a single one is no reason."""
+    allowed = max(limit * asked, 1.0 if limit else 0.0)
+    said = "".join(f" ({error})" for error in errors)
+    share = failed / asked if asked else 0.0
+    return Check(name, failed <= allowed, f"{failed} of {asked:,}{said}", f"at most {limit:.1%}", share)
 
 
 def _latency(latencies: tuple[float | None, float | None], limit: float | None) -> list[Check]:

@@ -28,15 +28,17 @@ class Golden:
     Attributes:
         images: encoded, as they lie in the store.
         probabilities: float32 [N, C], of the candidate's classes in its order.
+        classes: these classes.
     """
 
     images: tuple[bytes, ...]
     probabilities: NDArray[np.float32]
+    classes: tuple[str, ...]
 
     @property
-    def class_ids(self) -> NDArray[np.int64]:
-        """Of the most probable class, int64 [N]."""
-        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
+    def labels(self) -> list[str]:
+        """The most probable class of each image."""
+        return [self.classes[index] for index in self.probabilities.argmax(axis=1)]
 
 
 def load_golden(store: Store, candidate: Contender, count: int) -> Golden:
@@ -56,4 +58,4 @@ def load_golden(store: Store, candidate: Contender, count: int) -> Golden:
     chosen = test.assign(turn=turn).sort_values(["turn", "label"], kind="stable").head(count)
     columns = [f"p_{label}" for label in candidate.classes]
     probabilities = chosen[columns].to_numpy(dtype=np.float32)
-    return Golden(tuple(store.get(uri) for uri in chosen["uri"]), probabilities)
+    return Golden(tuple(store.get(uri) for uri in chosen["uri"]), probabilities, candidate.classes)

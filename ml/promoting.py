@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ml.errors import ConflictError
@@ -11,13 +12,13 @@ from ml.registry import Registry
 from ml.serving_state import ServingState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Mapping, Sequence
 
     from ml.context import Context
     from ml.promotions import Action
+    from ml.storage import Store
 
-__all__ = ["change_of", "follow_record", "settle_aliases", "withdraw"]
+__all__ = ["append_decided", "change_of", "follow_record", "settle_aliases", "withdraw"]
 
 log = logging.getLogger(__name__)
 
@@ -63,20 +64,39 @@ def change_of(
     )
 
 
-def withdraw(context: Context, publication: Mapping[str, Any], reason: str, now: datetime) -> None:
-    """End a version's trial; where it is on none any more, nothing is written."""
-    store, name = context.store, context.settings.model_name
+def append_decided(store: Store, model_name: str, decide: Callable[[list[Change]], Change | None]) -> Change | None:
+    """Append what is decided on the records as they are; when somebody appends meanwhile, it is decided anew.
+
+    Args:
+        store: that holds the records.
+        model_name: of the model.
+        decide: from all records, the oldest first, to the next one; None appends nothing.
+
+    Raises:
+        ConflictError: others keep appending.
+    """
     for attempt in range(TRIES):
-        changes = load_changes(store, name)
-        if not changes or changes[-1].serving.canary != publication["version"]:
-            break
+        change = decide(load_changes(store, model_name))
+        if change is None:
+            return None
         try:
-            append_change(store, name, change_of(changes, publication, "withdraw", reason, now))
-            break
+            return append_change(store, model_name, change)
         except ConflictError:
             if attempt == TRIES - 1:
                 raise
-    settle_aliases(context)
+    return None
+
+
+def withdraw(context: Context, publication: Mapping[str, Any], reason: str) -> None:
+    """End a version's trial, now; where it is on none any more, nothing is written."""
+
+    def decide(changes: list[Change]) -> Change | None:
+        if not changes or changes[-1].serving.canary != publication["version"]:
+            return None
+        return change_of(changes, publication, "withdraw", reason, datetime.now(UTC))
+
+    append_decided(context.store, context.settings.model_name, decide)
+    follow_record(context)
 
 
 def follow_record(context: Context) -> None:

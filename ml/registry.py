@@ -127,10 +127,14 @@ class Registry:
         return self._aliases().get(CHAMPION)
 
     def versions_of(self, candidate: Contender) -> list[int]:
-        """The numbers that were claimed for a candidate, ascending."""
-        wanted = (candidate.run_id, candidate.name)
+        """The numbers that were claimed for a candidate, ascending; not those of an earlier training in its run."""
+        wanted = (candidate.run_id, candidate.name, candidate.mlflow_run_id)
         found = self._model_versions()
-        return sorted(int(one.version) for one in found if (one.tags.get(RUN_TAG), one.tags.get(VARIANT_TAG)) == wanted)
+        return sorted(
+            int(one.version)
+            for one in found
+            if (one.tags.get(RUN_TAG), one.tags.get(VARIANT_TAG), one.run_id) == wanted
+        )
 
     def claim_version(self, candidate: Contender, source: str, above: int) -> int:
         """Claim a new version number for a candidate.

@@ -58,16 +58,22 @@ def rollback(
     by: Annotated[str | None, typer.Option(help="Who decides; your user name by default.")] = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds for the model server to follow; 0 does not wait.")] = 60,
 ) -> None:
-    """Make an earlier version the stable one, and wait until the model server answers with it."""
+    """Make an earlier version the stable one, and wait until the model server answers with it.
+
+    The version that is stable now, named while another is on trial, ends that trial.
+    """
     from ml.context import Context
+    from ml.rollback import Request
     from ml.steps import roll_back
 
     context, started = Context.from_environment(), time.monotonic()
-    change = roll_back.run(context, version, reason, by or getpass.getuser(), datetime.now(UTC))
-    if wait:
-        roll_back.wait_until_served(context, change["version"], wait)
-        change["served after"] = f"{time.monotonic() - started:.1f} s"
-    roll_back.follow(context)
+    change = roll_back.run(context, Request(reason, by or getpass.getuser(), version), datetime.now(UTC))
+    try:
+        if wait:
+            roll_back.wait_until_served(context, change["version"], wait)
+            change["served after"] = f"{time.monotonic() - started:.1f} s"
+    finally:
+        roll_back.follow(context)
     print_values(console, "Rollback", change)
 
 

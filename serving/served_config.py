@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ml.serving_state import ServingState
 
-__all__ = ["EMPTY", "ServedConfig", "format_config", "parse_config", "plan_config"]
+__all__ = ["EMPTY", "ServedConfig", "ServerView", "format_config", "parse_config", "plan_config"]
 
 EMPTY = "model_config_list {}\n"
 VERSION = re.compile(r"^ *versions: ([0-9]+)$", re.MULTILINE)
@@ -41,30 +41,51 @@ class ServedConfig:
     labels: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ServerView:
+    """What a server says of itself.
+
+    Attributes:
+        available: versions that it can answer with.
+        labels: versions by label, as it answers for them; not those that it does not know.
+    """
+
+    available: frozenset[int] = frozenset()
+    labels: Mapping[str, int] = field(default_factory=dict)
+
+
 def plan_config(
-    wanted: ServingState, current: ServedConfig, present: AbstractSet[int], available: AbstractSet[int]
+    wanted: ServingState, current: ServedConfig, present: AbstractSet[int], server: ServerView | None
 ) -> ServedConfig:
     """The next step on the way to what is wanted; the same again when nothing can be done for now.
+
+    The server reads the file some time after it is written, or not at all, when it is written again before. So a step
+    holds whatever the server has made of the last ones: a version is only given a label when an earlier file had it
+    loaded, and one that the server itself still gives a label stays. A label that the server has refused, since its
+    version had just gone, is set back to what the server says.
 
     Args:
         wanted: by the record of what serves.
         current: what the server was told last.
         present: versions whose files are there, whole.
-        available: versions that the server can answer with now; none when it does not say.
+        server: what it says; None when it does not answer.
     """
+    ready = server.available & present if server else frozenset()
+    real = dict(server.labels if server else current.labels)
     labels = {}
     for label, version in wanted.labels.items():
-        before = current.labels.get(label)
-        if version in available and version in present:
+        told = current.labels.get(label)
+        if version in ready & current.versions:
             labels[label] = version
-        elif before is not None and before in present and (before == version or label == STABLE):
+        elif label == STABLE and real.get(label) in ready:
+            labels[label] = real[label]
+        elif told is not None and told in present and (told == version or label == STABLE):
             # The last canary gives way at once; the last stable version only to one that answers.
-            labels[label] = before
-    versions = (wanted.versions & present) | set(labels.values())
-    stable = wanted.stable
-    if stable is not None and stable not in available:
+            labels[label] = told
+    versions = (wanted.versions | set(labels.values()) | set(real.values())) & present
+    if wanted.stable is not None and wanted.stable not in ready:
         # Until the stable version answers, whatever does goes on.
-        versions |= current.versions & available & present
+        versions |= current.versions & ready
     return ServedConfig(frozenset(versions), labels)
 
 

@@ -12,19 +12,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import nullcontext
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from ml.errors import DataError, QuartetError, ServingError
 from ml.promotions import change_after, newest_change
-from ml.serving_state import ServingState
+from ml.serving_state import CANARY, STABLE, ServingState
 from ml.storage.base import replacing
-from serving.client import GrpcClient, ModelNotFoundError
+from serving.client import GrpcClient, InvalidRequestError, ModelNotFoundError
 from serving.mirror import Mirror
-from serving.served_config import ServedConfig, format_config, parse_config, plan_config
+from serving.served_config import ServedConfig, ServerView, format_config, parse_config, plan_config
 from serving.sync_state import SyncState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from concurrent.futures import Future
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -63,14 +67,21 @@ class Sync:
             serving.host, serving.grpc_port, self._name, timeout_seconds=SERVER_SECONDS, retries=0
         )
         self._change: Change | None = None
-        self.state = SyncState()
+        # A large version takes minutes to fetch, in which a rollback must not wait.
+        self._fetcher = ThreadPoolExecutor(1, thread_name_prefix="fetch")
+        self._fetching: Future[dict[int, str]] | None = None
+        self.state = SyncState(attempted_at=time.time())
 
     def close(self) -> None:
-        """Close the connection to the server."""
+        """End a fetch at the next version, and close the connection to the server."""
+        self._fetcher.shutdown(cancel_futures=True)
         self._client.close()
 
-    def update(self) -> SyncState:
+    def update(self, wait: bool = False) -> SyncState:
         """One look at the record, the disk and the server, and what can be done now.
+
+        Args:
+            wait: for versions that have to be fetched; otherwise a later look finds them.
 
         Raises:
             StoreError: the record cannot be read; nothing was changed.
@@ -78,25 +89,35 @@ class Sync:
         """
         now, change = time.time(), self._newest()
         wanted = change.serving if change else ServingState()
-        current = self._current()
-        failed = self._mirror.fetch(wanted.versions)
-        present = self._mirror.present()
-        available = self._available()
-        planned = plan_config(wanted, current, present, available or frozenset())
+        failed = self._fetch(wanted, wait)
+        present, current, server = self._mirror.present(), self._current(), self._look()
+        planned = plan_config(wanted, current, present, server)
         if planned != current or not self._path.exists():
             self._write(planned)
-        loaded = available if available is not None else present
-        self._mirror.prune(planned.versions | loaded)
+        if self._fetching is None:
+            self._mirror.prune(wanted.versions | planned.versions | (server.available if server else present))
         self.state = SyncState(
             record=change.number if change else 0,
             wanted=wanted,
             told=planned,
-            available=available,
+            available=server.available if server else None,
+            labels=server.labels if server else {},
             failed=failed,
             at=now,
             attempted_at=now,
         )
         return self.state
+
+    def _fetch(self, wanted: ServingState, wait: bool) -> Mapping[int, str]:
+        """Fetch what is missing in a thread of its own; why versions could not be had the last time."""
+        if self._fetching is None:
+            self._fetching = self._fetcher.submit(self._mirror.fetch, wanted.versions)
+        if wait or wanted.versions <= self._mirror.present():
+            futures.wait([self._fetching])
+        if not self._fetching.done():
+            return self.state.failed
+        ended, self._fetching = self._fetching, None
+        return ended.result()
 
     def _newest(self) -> Change | None:
         """The newest record: found by its number, one request for each that is new."""
@@ -118,16 +139,22 @@ class Sync:
             log.warning("the config file is written anew: %s", error)
             return ServedConfig()
 
-    def _available(self) -> frozenset[int] | None:
-        """Versions that the server can answer with; None when it does not say."""
+    def _look(self) -> ServerView | None:
+        """What the server says of itself; None when it does not answer."""
         try:
-            states = self._client.status()
+            available = frozenset(one.version for one in self._client.status() if one.state == "AVAILABLE")
+            return ServerView(available, dict(self._labels()))
         except ModelNotFoundError:
             # A model that the config does not name yet is no silence.
-            return frozenset()
+            return ServerView()
         except ServingError:
             return None
-        return frozenset(one.version for one in states if one.state == "AVAILABLE")
+
+    def _labels(self) -> Iterator[tuple[str, int]]:
+        for label in (STABLE, CANARY):
+            # An unknown label, or one whose version is not loaded yet, is no label.
+            with suppress(InvalidRequestError, ModelNotFoundError):
+                yield label, self._client.metadata(label=label).version
 
     def _write(self, config: ServedConfig) -> None:
         with replacing(self._path) as temporary:
@@ -142,9 +169,15 @@ def run_sync(sync: Sync, interval_seconds: float, stop: threading.Event) -> None
         while not stop.is_set():
             try:
                 sync.update()
-            except (QuartetError, OSError) as error:
-                log.log(logging.DEBUG if failing else logging.ERROR, "nothing can be brought up to date: %s", error)
-                sync.state = sync.state.failing(str(error))
+            except Exception as error:
+                known = isinstance(error, QuartetError | OSError)
+                log.log(
+                    logging.DEBUG if failing else logging.ERROR,
+                    "nothing can be brought up to date: %s",
+                    error,
+                    exc_info=None if known else error,
+                )
+                sync.state = sync.state.failing(f"{type(error).__name__}: {error}")
                 failing = True
             else:
                 if failing:

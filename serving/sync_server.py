@@ -75,7 +75,7 @@ class _States(Collector):
         yield _gauge("failed_versions", "Wanted versions that could not be mirrored.", len(state.failed))
         yield _gauge("last_success_timestamp_seconds", "When the last look succeeded, in seconds since 1970.", state.at)
         labelled = GaugeMetricFamily("quartet_sync_version", "Version by label.", labels=["label", "kind"])
-        for kind, labels in (("wanted", state.wanted.labels), ("told", state.told.labels)):
+        for kind, labels in (("wanted", state.wanted.labels), ("served", state.labels)):
             for label, version in labels.items():
                 labelled.add_metric([label, kind], version)
         yield labelled

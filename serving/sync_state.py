@@ -24,6 +24,7 @@ class SyncState:
         wanted: what it says.
         told: what the server's config file says.
         available: what the server can answer with; None when it does not say.
+        labels: versions by label, as the server answers for them.
         failed: why versions could not be mirrored, by version.
         at: when, in seconds since 1970; 0 before the first look.
         attempted_at: of the last look that was begun, whether it succeeded or not.
@@ -34,6 +35,7 @@ class SyncState:
     wanted: ServingState = field(default_factory=ServingState)
     told: ServedConfig = field(default_factory=ServedConfig)
     available: frozenset[int] | None = None
+    labels: Mapping[str, int] = field(default_factory=dict)
     failed: Mapping[int, str] = field(default_factory=dict)
     at: float = 0.0
     attempted_at: float = 0.0
@@ -46,13 +48,7 @@ class SyncState:
     @property
     def settled(self) -> bool:
         """Whether the server serves what is wanted, under the labels that are wanted."""
-        reachable = self.available is not None or not self.wanted.versions
-        return (
-            not self.error
-            and reachable
-            and dict(self.told.labels) == self.wanted.labels
-            and (self.available or frozenset()) >= set(self.wanted.labels.values())
-        )
+        return not self.error and dict(self.labels) == self.wanted.labels
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -60,7 +56,8 @@ class SyncState:
             "settled": self.settled,
             "record": self.record,
             "wanted": self.wanted.to_dict(),
-            "labels": dict(self.told.labels),
+            "told": dict(self.told.labels),
+            "labels": dict(self.labels),
             "available": None if self.available is None else sorted(self.available),
             "failed": {str(version): reason for version, reason in self.failed.items()},
             "error": self.error,

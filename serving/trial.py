@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from serving.client import GrpcClient
+    from serving.client import GrpcClient, Prediction
 
 __all__ = ["Answers", "ask", "wait_for_label", "wait_for_version"]
 
@@ -32,13 +32,14 @@ class Answers:
     """How a version did on some images.
 
     Attributes:
-        class_ids: int64 [N]; -1 where there was an error.
+        labels: of the classes, one an image; empty where there was an error. Two versions need not have their classes
+            in the same order, so that their numbers cannot be compared.
         milliseconds: float64 [N], from request to answer; NaN where there was an error.
         versions: that answered.
         errors: the first of each kind, by kind.
     """
 
-    class_ids: NDArray[np.int64]
+    labels: list[str]
     milliseconds: NDArray[np.float64]
     versions: frozenset[int] = frozenset()
     errors: dict[str, str] = field(default_factory=dict)
@@ -61,8 +62,8 @@ class Answers:
 
 
 def ask(client: GrpcClient, images: Sequence[bytes], label: str) -> Answers:
-    """Ask for each image by itself; errors are counted and end nothing."""
-    class_ids = np.full(len(images), -1, dtype=np.int64)
+    """Ask for each image by itself; errors are counted and end nothing. An image that is not decoded is an error."""
+    labels = [""] * len(images)
     milliseconds = np.full(len(images), np.nan)
     versions: set[int] = set()
     errors: dict[str, str] = {}
@@ -70,7 +71,7 @@ def ask(client: GrpcClient, images: Sequence[bytes], label: str) -> Answers:
     for index, image in enumerate(images):
         started = time.perf_counter()
         try:
-            (answer,) = client.predict([image], label=label)
+            answer = _answer(client, image, label)
         except ServingError as error:
             errors.setdefault(type(error).__name__, str(error))
             failed += 1
@@ -79,10 +80,17 @@ def ask(client: GrpcClient, images: Sequence[bytes], label: str) -> Answers:
             continue
         failed = 0
         milliseconds[index] = (time.perf_counter() - started) * 1000
-        class_ids[index] = answer.class_id
+        labels[index] = answer.class_name
         if answer.version is not None:
             versions.add(answer.version)
-    return Answers(class_ids, milliseconds, frozenset(versions), errors)
+    return Answers(labels, milliseconds, frozenset(versions), errors)
+
+
+def _answer(client: GrpcClient, image: bytes, label: str) -> Prediction:
+    (answer,) = client.predict([image], label=label)
+    if not answer.ok:
+        raise ServingError(f"An image of {len(image)} bytes is answered with {answer.status}.")
+    return answer
 
 
 def wait_for_label(client: GrpcClient, label: str, version: int, seconds: float) -> float:

@@ -68,12 +68,14 @@ def rollback_alert(change: Mapping[str, Any], run: RunReference, base_url: str, 
         base_url: of Airflow's UI.
         at: when.
     """
+    trial = change["action"] == "withdraw"
+    said = "ended the trial beside it" if trial else f"took back version {change['from']}"
     return Alert(
         "warning",
-        f"{run.dag_id}: back to version {change['version']}",
-        f"{change['by']} took back version {change['from']}: {change['reason']}",
+        f"{run.dag_id}: {'version ' if trial else 'back to version '}{change['version']}{' stays' if trial else ''}",
+        f"{change['by']} {said}: {change['reason']}",
         at,
-        (Fact("serves now", f"version {change['version']}, {change['variant']} of {change['run_id']}"), *run.facts),
+        (Fact("serves now", f"version {change['version']}"), *run.facts),
         (Link("task log", run.url(base_url)),),
         "Nothing needs to be done for the swap itself. The next winner is compared with this version.",
     )

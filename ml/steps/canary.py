@@ -9,8 +9,9 @@ from ml import layout
 from ml.approval import load_decision
 from ml.canary import agreement, judge_canary
 from ml.candidates import load_candidate
+from ml.errors import ServingError
 from ml.golden import load_golden
-from ml.promoting import change_of, settle_aliases, withdraw
+from ml.promoting import change_of, follow_record, withdraw
 from ml.promotions import append_change, load_changes, promotion_of
 from ml.request_store import newest_images
 from ml.serving_state import CANARY, STABLE, ServingState
@@ -55,20 +56,19 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
     if serving.canary != version:
         change = change_of(changes, publication, "canary", "to be compared with the champion", now)
         append_change(context.store, context.settings.model_name, change)
-    settle_aliases(context)
+    follow_record(context)
     try:
-        golden = load_golden(
-            context.store, load_candidate(context.store, run_id, publication["variant"]), limits.images
-        )
+        candidate = load_candidate(context.store, run_id, publication["variant"])
+        golden = load_golden(context.store, candidate, limits.images)
         recorded = newest_images(context.store, context.settings.model_name, limits.recorded_requests)
         verdict, figures = _compare(context.settings, limits, golden, recorded, version, serving.stable)
-    except Exception as error:
-        withdraw(context, publication, f"no trial could be held: {error}", now)
+    except BaseException as error:  # a task that is stopped, too: nothing unproven goes on serving
+        withdraw(context, publication, f"no trial could be held: {type(error).__name__}: {error}")
         raise
     found |= verdict.to_dict() | {"figures": figures}
     context.store.put(layout.run_key(run_id, layout.CANARY), dump_json(found))
     if not verdict.passed:
-        withdraw(context, publication, verdict.reason, now)
+        withdraw(context, publication, verdict.reason)
     log.info("version %d %s its trial: %s", version, "stood" if verdict.passed else "did not stand", verdict.reason)
     return found
 
@@ -95,8 +95,13 @@ def _compare(
             ask(client, golden.images[:4], STABLE)
             there = ask(client, images, STABLE)
         here = ask(client, images, CANARY)
-    offline = agreement(here.class_ids[:known], golden.class_ids)
-    together = None if there is None else agreement(here.class_ids, there.class_ids)
+    if here.versions - {version}:
+        raise ServingError(
+            f"Version {max(here.versions - {version})} answered as canary in the place of version {version}.",
+            "Somebody put another version on trial; see `quartet history`.",
+        )
+    offline = agreement(here.labels[:known], golden.labels)
+    together = None if there is None else agreement(here.labels, there.labels)
     latencies = here.p95, None if there is None else there.p95
     verdict = judge_canary(
         limits, here.error_share, offline, together, latencies, [*here.errors.values()], alone=there is None

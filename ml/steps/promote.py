@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ml import layout
 from ml.approval import load_decision
 from ml.errors import DataError, NotFoundError
-from ml.promoting import change_of, settle_aliases
+from ml.promoting import change_of, follow_record, withdraw
 from ml.promotions import append_change, champion_of, load_changes, promotion_of
 from ml.steps.publish import load_publication, require_approval
 from ml.storage import read_json
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
-    """Append the promotion to the record of what serves, then move the registry's aliases.
+    """Append the promotion to the record of what serves; the registry's aliases follow.
 
     A promotion that is on record is not repeated: killed anywhere, a second run ends the same, and what was promoted
     before takes nothing back from what was made stable since.
@@ -36,7 +36,8 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
         ``run_id``, ``variant``, ``version``, ``uri``, and ``number`` of the record.
 
     Raises:
-        DataError: no approval, no trial that was stood, or the champion is another one than the gate compared with.
+        DataError: no approval, no trial that was stood, or the champion is another one than the gate compared with,
+            which ends the trial.
         ConflictError: somebody else changed what serves at the same moment.
     """
     store, name = context.store, context.settings.model_name
@@ -46,13 +47,17 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
     changes = load_changes(store, name)
     change = promotion_of(changes, run_id, publication["variant"])
     if change is None:
-        _require_same_champion(decided, changes, run_id)
+        try:
+            _require_same_champion(decided, changes, run_id)
+        except DataError as error:
+            withdraw(context, publication, error.message)
+            raise
         evidence = _evidence(decided, approval, _stood(context, run_id, changes, publication))
         by = approval.answer.by if approval and approval.answer and approval.answer.by else "gate"
         reason = str(decided.document["reason"])
         change = change_of(changes, publication, "promote", reason, now, by, evidence)
         append_change(store, name, change)
-    settle_aliases(context)
+    follow_record(context)
     return {**{key: publication[key] for key in ("run_id", "variant", "version", "uri")}, "number": change.number}
 
 

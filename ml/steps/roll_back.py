@@ -13,33 +13,37 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ml.context import Context
+    from ml.rollback import Request
 
 __all__ = ["follow", "run", "wait_until_served"]
 
 log = logging.getLogger(__name__)
 
 
-def run(context: Context, version: int | None, reason: str, by: str, now: datetime) -> dict[str, Any]:
+def run(context: Context, request: Request, now: datetime) -> dict[str, Any]:
     """Go back to a version, by default to the one that served before; the servers follow by themselves.
 
     Returns:
-        ``version`` that is to serve, ``from`` which one, ``run_id`` and ``variant`` of it, ``reason``, ``by`` and
-        ``number`` of the record.
+        ``action`` (rollback, or withdraw where a trial was ended), ``version`` that is to serve, ``from`` which one,
+        ``run_id`` and ``variant`` of what was gone back to or withdrawn, ``reason``, ``by`` and ``number`` of the
+        record.
 
     Raises:
         DataError: see :func:`ml.rollback.roll_back`.
         ConflictError: others keep changing what serves.
     """
-    change = roll_back(context, version, reason, by, now)
+    change = roll_back(context, request, now)
     assert change is not None, "it was expected to be no certain version"
-    log.info("version %d takes the place of %s: %s", change.version, change.evidence["from"], reason)
+    stable = change.serving.stable
+    log.info("%s: version %s serves, before it %s: %s", change.action, stable, change.evidence["from"], change.reason)
     return {
-        "version": change.version,
+        "action": change.action,
+        "version": stable,
         "from": change.evidence["from"],
         "run_id": change.run_id,
         "variant": change.variant,
-        "reason": reason,
-        "by": by,
+        "reason": change.reason,
+        "by": change.by,
         "number": change.number,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,9 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         return answer(context, lambda: self._metadata(request))
 
     def _infer(self, api: str, work: Callable[..., Any], request: Any, spec: Any, context: grpc.ServicerContext) -> Any:
-        limit = RunLimit(context.time_remaining())
+        remaining = context.time_remaining()
+        # Without a deadline gRPC tells of some hundred billion years, which no wait takes.
+        limit = RunLimit(None if remaining is None or remaining > threading.TIMEOUT_MAX else remaining)
         # Also called at the end of a call that went well, which does no harm.
         context.add_callback(limit.give_up)
         examples = None if api == "Predict" else request.input

@@ -79,9 +79,7 @@ class RestApplication:
         if path == self._metrics_path and request.method == "GET":
             return web.Response(text=self._metrics.page(), content_type="text/plain")
         if not API.match(path):
-            return web.Response(
-                status=404, text="<html><body><h1>Not Found</h1></body></html>", content_type="text/html"
-            )
+            return web.Response(status=404, text=NOT_FOUND_PAGE, content_type="text/html")
         try:
             return _json(200, await self._answer(request, path))
         except StatusError as error:

@@ -20,7 +20,7 @@ from ml.config import Settings
 from ml.promotions import Change, append_change
 from ml.serving_state import ServingState
 from ml.storage import open_store
-from serving.served_config import parse_config
+from serving.served_config import ServerView, parse_config
 from serving.sync import Sync, config_file, model_folder
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -50,8 +50,9 @@ def settings_of(folder: Path) -> Settings:
 class SyncOfAnObedientServer(Sync):
     """Its server has what the config file named at the last look."""
 
-    def _available(self) -> frozenset[int] | None:
-        return self._current().versions & self._mirror.present()
+    def _look(self) -> ServerView:
+        told = self._current()
+        return ServerView(told.versions & self._mirror.present(), told.labels)
 
 
 def prepare(folder: Path) -> None:
@@ -65,7 +66,7 @@ def prepare(folder: Path) -> None:
         store.put(f"models/m/{version}/SHA256SUMS", sums.encode())
 
 
-def follow(folder: Path, looks: int = 4) -> None:
+def follow(folder: Path, looks: int = 5) -> None:
     """Append each record, and look at it some times."""
     settings = settings_of(folder)
     store = open_store(settings.store)
@@ -79,7 +80,7 @@ def follow(folder: Path, looks: int = 4) -> None:
             append_change(store, "m", change)
         sync = SyncOfAnObedientServer(settings, store)
         for _ in range(looks):
-            sync.update()
+            sync.update(wait=True)
         sync.close()
 
 

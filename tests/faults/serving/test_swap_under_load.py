@@ -15,7 +15,7 @@ import pytest
 from local_stack import append, local_server, serving_settings
 from ml.context import Context
 from ml.promotions import load_changes
-from ml.rollback import roll_back
+from ml.rollback import Request, roll_back
 from ml.storage import open_store
 from serving.client import GrpcClient, RestClient
 from serving.trial import wait_for_label
@@ -91,7 +91,7 @@ def disturb(settings, store, published, pause: float) -> list[int]:
                 time.sleep(pause)
                 append(settings, Published(BROKEN), "withdraw")
             if step in (2, 3):
-                change = roll_back(context, None, "a drill", "test", datetime.now(UTC))
+                change = roll_back(context, Request("a drill", "test"), datetime.now(UTC))
                 became_stable(change.version)
     return stable
 

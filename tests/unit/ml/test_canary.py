@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from ml.canary import agreement, judge_canary, judge_watch
@@ -66,10 +65,8 @@ def test_a_latency_limit_can_be_left_out():
 
 
 def test_images_without_an_answer_count_neither_way():
-    here, there = np.array([0, 1, -1, 2]), np.array([0, 2, 1, -1])
-
-    assert agreement(here, there) == 0.5
-    assert agreement(np.array([-1]), np.array([0])) is None
+    assert agreement(["a", "b", "", "c"], ["a", "c", "b", ""]) == 0.5
+    assert agreement([""], ["a"]) is None
 
 
 def watched(**changes):
@@ -84,8 +81,8 @@ def test_a_quiet_watch_keeps_the_version():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"probes": (2, 100)}, "errors of the watch: 2.0%"),
-        ({"traffic": (11, 1000)}, "errors of all requests: 1.1%"),
+        ({"probes": (2, 100)}, "errors of the watch: 2 of 100"),
+        ({"traffic": (11, 1000)}, "errors of all requests: 11 of 1,000"),
         ({"latencies": (30.1, 10.0)}, "latency (p95)"),
     ],
     ids=["probes", "traffic", "latency"],
@@ -99,6 +96,14 @@ def test_a_server_without_metrics_is_watched_by_its_answers_alone():
     assert [check.name for check in watched(traffic=None).checks] == ["errors of the watch", "latency (p95)"]
 
 
+def test_one_hiccup_is_no_reason_unless_none_is_allowed():
+    assert watched(probes=(1, 20)).passed
+    assert not watched(probes=(2, 20)).passed
+    strict = judge_watch(WatchSettings(max_error_share=0), (1, 1000), None, (None, None), ["UNAVAILABLE"])
+    assert not strict.passed
+    assert strict.reason == "errors of the watch: 1 of 1,000 (UNAVAILABLE), required at most 0.0%"
+
+
 def test_no_traffic_is_no_error():
     assert watched(traffic=(0, 0)).passed
 
@@ -107,7 +112,7 @@ def test_a_verdict_is_plain_data():
     assert watched().to_dict()["checks"][0] == {
         "name": "errors of the watch",
         "passed": True,
-        "measured": "0.0%",
+        "measured": "0 of 100",
         "required": "at most 1.0%",
         "value": 0.0,
     }

@@ -9,7 +9,7 @@ import pytest
 from local_stack import append, local_server, serving_settings
 from ml.context import Context
 from ml.promotions import newest_change
-from ml.rollback import roll_back
+from ml.rollback import Request, roll_back
 from ml.storage import open_store
 from serving.client import GrpcClient, ModelNotFoundError, RestClient
 from serving.trial import wait_for_label
@@ -94,11 +94,11 @@ def test_a_promoted_canary_takes_over_and_the_version_before_stays_loaded(settin
 
 def test_a_rollback_takes_effect_within_ten_seconds(settings, store, client):
     started = time.monotonic()
-    change = roll_back(Context(settings, store), None, "worse on Mondays", "Alice", datetime.now(UTC))
+    change = roll_back(Context(settings, store), Request("worse on Mondays", "Alice"), datetime.now(UTC))
 
     wait_for_label(client, "stable", 1, SECONDS)
     assert time.monotonic() - started < 10
-    assert (change.by, change.reason, change.evidence) == ("Alice", "worse on Mondays", {"from": 2})
+    assert (change.by, change.reason, change.evidence["from"]) == ("Alice", "worse on Mondays", 2)
 
 
 def test_after_a_rollback_requests_without_a_label_get_the_stable_version_too(settings, client):

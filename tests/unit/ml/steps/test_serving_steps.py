@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 
 from free_ports import free_ports
-from local_stack import local_server
+from local_stack import append, local_server
 from ml.config import CanarySettings, PromotionSettings, ServingSettings, WatchSettings
 from ml.context import Context
 from ml.errors import DataError, ServingError
 from ml.promotions import load_changes, newest_change
 from ml.registry import Registry
+from ml.rollback import Request
 from ml.rollout import roll_out
 from ml.serving_state import ServingState
 from ml.steps import canary, promote, publish, report, roll_back, watch
 from ml.storage import dump_json, open_store, read_json
 from serving.client import GrpcClient
+from tiny_classifiers import Published
 
 from .conftest import NOW, tiny_settings
 
@@ -119,28 +121,31 @@ def test_a_version_that_does_badly_after_the_swap_is_taken_back_by_itself(contex
     assert (seen["kept"], seen["rolled_back_to"]) == (False, 1)
     newest = newest_change(context.store, "tiny")
     assert (newest.action, newest.by, newest.serving.stable) == ("rollback", "watch", 1)
-    assert "watch over version 2: latency (p95)" in newest.reason
+    assert "Version 2: latency (p95)" in newest.reason
     assert roll_back.wait_until_served(context, 1, 30) < 10
     assert Registry(context.settings).champion() == 1
     assert report.run(context, "second", NOW)["promoted"] is False
     assert "Version 1 serves again." in context.store.get("runs/second/report.html").decode()
 
 
-def test_a_watch_that_is_repeated_later_takes_nothing_back(context, client):
+def test_a_watch_that_was_killed_after_it_took_a_version_back_tells_of_it_again(context, client):
     before = newest_change(context.store, "tiny")
 
     seen = watch.run(context, "second")
 
-    assert (seen["kept"], seen["rolled_back_to"]) == (True, None)
-    assert "version 1 is the stable one now" in seen["reason"]
+    assert (seen["kept"], seen["rolled_back_to"]) == (False, 1)
+    assert "Version 2: latency (p95)" in seen["reason"]
     assert newest_change(context.store, "tiny") == before
 
 
 def test_a_person_can_make_a_named_version_stable_again(context, client):
-    change = roll_back.run(context, 2, "the disk was slow, not the model", "Alice", NOW + timedelta(days=1))
+    request = Request("the disk was slow, not the model", "Alice", version=2, id="a run")
+    change = roll_back.run(context, request, NOW + timedelta(days=1))
     roll_back.follow(context)
 
     assert (change["version"], change["from"], change["by"]) == (2, 1, "Alice")
+    # A task that was killed after it and is tried again.
+    assert roll_back.run(context, request, NOW + timedelta(days=2)) == change
     assert roll_back.wait_until_served(context, 2, 30) < 10
     assert Registry(context.settings).champion() == 2
 
@@ -158,8 +163,52 @@ def test_a_rollback_that_makes_no_sense_is_refused(context, client, version, rea
     before = newest_change(context.store, "tiny")
 
     with pytest.raises(DataError, match=said):
-        roll_back.run(context, version, reason, "Alice", NOW)
+        roll_back.run(context, Request(reason, "Alice", version), NOW)
     assert newest_change(context.store, "tiny") == before
+
+
+def test_a_watch_of_a_version_that_is_not_stable_any_more_takes_nothing_back(context, client):
+    seen = watch.run(context, "first")
+
+    assert (seen["kept"], seen["rolled_back_to"]) == (True, None)
+    assert "version 2 is the stable one now" in seen["reason"]
+
+
+def test_a_server_whose_metrics_cannot_be_had_is_watched_all_the_same(context, client):
+    """REST is off at TensorFlow Serving unless it is asked for."""
+    (unused,) = free_ports(1)
+    serving = context.settings.serving.model_copy(update={"rest_port": unused})
+    promotion = context.settings.promotion.model_copy(
+        update={"watch": WatchSettings(seconds=0.5, interval_seconds=0.1)}
+    )
+    silent = context.settings.model_copy(update={"serving": serving, "promotion": promotion})
+    roll_back.run(context, Request("to watch it again", "Alice", version=1), NOW + timedelta(days=3))
+    roll_back.wait_until_served(context, 1, 30)
+
+    seen = watch.run(Context(silent, context.store), "first")
+
+    assert (seen["kept"], seen["figures"]["requests"]) == (True, None)
+
+
+def test_going_back_to_the_stable_version_ends_a_trial_and_nothing_else(context, client):
+    append(context.settings, Published(2), "canary")
+
+    change = roll_back.run(context, Request("not on a Friday", "Alice", version=1), NOW + timedelta(days=4))
+
+    assert (change["action"], change["version"]) == ("withdraw", 1)
+    assert newest_change(context.store, "tiny").serving.canary is None
+
+
+def test_a_winner_whose_champion_has_changed_is_not_promoted_and_its_trial_ends(context, client):
+    for key in ("decision.json", "publication.json", "canary.json"):
+        document = read_json(context.store, f"runs/second/{key}")
+        changes = {"champion": 7} if key == "decision.json" else {"version": 3, "passed": True}
+        context.store.put(f"runs/fourth/{key}", dump_json(document | changes | {"run_id": "fourth"}))
+    append(context.settings, Published(3), "canary")
+
+    with pytest.raises(DataError, match=r"compared with another champion \(version 7\) than today's \(version 1\)"):
+        promote.run(context, "fourth", NOW)
+    assert newest_change(context.store, "tiny").serving == ServingState(1, None, None)
 
 
 def test_a_server_that_is_down_ends_the_trial_and_the_record_says_so(context):
@@ -188,11 +237,11 @@ def test_history_and_rollback_are_commands(context, client, folder, capsys, monk
 
     monkeypatch.setenv("QUARTET_CONFIG", str(folder / "quartet.yaml"))
     monkeypatch.setenv("COLUMNS", "200")
-    shown = CliRunner().invoke(app, ["rollback", "1", "--reason", "a drill", "--by", "Bob"])
+    shown = CliRunner().invoke(app, ["rollback", "2", "--reason", "a drill", "--by", "Bob"])
     assert shown.exit_code == 0, shown.output
     records = CliRunner().invoke(app, ["history", "--json"])
     assert json.loads(records.output)[-1]["reason"] == "a drill"
-    assert "rollback 1" in CliRunner().invoke(app, ["history", "--at", "2100-01-01"]).output
+    assert "rollback 2" in CliRunner().invoke(app, ["history", "--at", "2100-01-01"]).output
     before = CliRunner().invoke(app, ["history", "--at", "2020-01-01"])
     assert isinstance(before.exception, DataError)
     assert "Nothing served at 2020-01-01" in str(before.exception)
