@@ -1,7 +1,8 @@
 """Kills a promotion at every step that changes store or registry, runs it again, and tells what it leaves.
 
 Run as a program, for the reasons that ``killed_ingest.py`` gives. The export itself, which changes nothing but a
-temporary folder and needs a whole trained run, is replaced by files that lie ready; everything from there on is real.
+temporary folder and needs a whole trained run, is replaced by files that lie ready, and so is what the model server
+answers to trial and watch: the second version stands its trial and does badly afterwards. Everything else is real.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ with warnings.catch_warnings():
 
 from forking import forked
 from ml import layout
+from ml.canary import Check, Verdict
 from ml.config import Settings
 from ml.context import Context
-from ml.promotions import load_changes
+from ml.promotions import champion_of, load_changes
 from ml.registry import Registry
-from ml.steps import canary, promote, publish
+from ml.steps import canary, promote, publish, watch
+from ml.steps.watch import _Seen
 from ml.storage import dump_json, open_store, read_json
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -51,6 +54,7 @@ def context_of(folder: Path) -> Context:
             "store": {"url": str(folder / "store"), "cache_dir": folder / "cache"},
             "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",
             "artifact_uri": str(folder / "artifacts"),
+            "promotion": {"canary": {}, "watch": {}},
         }
     )
     return Context(settings, open_store(settings.store))
@@ -90,13 +94,25 @@ def export(_context: Context, candidate, path: Path) -> dict[str, object]:
     return {"candidate": candidate.name}
 
 
+def judged(_context: object, *_: object) -> _Seen:
+    return _Seen(Verdict((Check("errors of the watch", False, "9 of 10", "at most 1.0%"),)), 10, None)
+
+
 def run(folder: Path, run_id: str) -> None:
     context = context_of(folder)
     publish._export, publish.describe_model = export, lambda *_: None
     publish.render_model_card = lambda _: "# card"
+    canary.load_golden = watch.load_golden = lambda *_: None
+    canary._compare = lambda *_: (Verdict(()), {"champion_p95_ms": None})
+    watch._watch = judged
     publish.run(context, run_id)
-    canary.run(context, run_id, NOW)
+    if not canary.run(context, run_id, NOW)["passed"]:
+        raise AssertionError("the trial was not stood")
     promote.run(context, run_id, NOW)
+    watched = watch.run(context, run_id)
+    # Nothing is before the first one, and what was taken back is told of again.
+    if watched["kept"] or watched["rolled_back_to"] != {"one": None, "two": 1}[run_id]:
+        raise AssertionError(watched)
 
 
 class Reaper:
@@ -169,10 +185,14 @@ def left(folder: Path) -> str:
     promoted = [change.run_id for change in changes if change.action == "promote"]
     if len(promoted) != len(set(promoted)):
         problems.append(f"promoted {promoted}")
-    publication = read_json(context.store, layout.run_key(changes[-1].run_id, layout.PUBLICATION))
+    champion = champion_of(changes)
+    publication = read_json(context.store, layout.run_key(champion.run_id, layout.PUBLICATION))
     if publication["version"] != stable:
         problems.append(f"published {publication['version']}")
-    return json.dumps({"promoted": promoted, "stable of": changes[-1].run_id, "problems": problems})
+    if changes[-1].serving.canary is not None:
+        problems.append(f"version {changes[-1].serving.canary} is still on trial")
+    back = sum(change.action == "rollback" for change in changes)
+    return json.dumps({"promoted": promoted, "stable of": champion.run_id, "rollbacks": back, "problems": problems})
 
 
 def explore(base: Path, run_id: str, points: int, folder: Path) -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""A promotion that is killed anywhere and run again leaves one champion, whole versions, and no number used twice."""
+"""A promotion that is killed anywhere and run again leaves one champion, whole versions, and no number used twice.
+
+So does the rollback by the watch over it.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,14 @@ def report(tmp_path_factory):
     return json.loads(printed.splitlines()[-1])
 
 
-@pytest.mark.parametrize(("promotion", "promoted"), [("first", ["one"]), ("second", ["one", "two"])])
-def test_killed_at_many_points_and_repeated_it_ends_as_if_undisturbed(report, promotion, promoted):
+@pytest.mark.parametrize(("promotion", "promoted", "rollbacks"), [("first", ["one"], 0), ("second", ["one", "two"], 1)])
+def test_killed_at_many_points_and_repeated_it_ends_as_if_undisturbed(report, promotion, promoted, rollbacks):
+    """The second version is taken back by the watch over it, once."""
     outcome = report[promotion]
 
     assert outcome["different"] == {}
     assert outcome["killed"] == POINTS[promotion] < outcome["calls"]
-    assert outcome["left"] == {"promoted": promoted, "stable of": promoted[-1], "problems": []}
+    assert outcome["left"] == {"promoted": promoted, "stable of": "one", "rollbacks": rollbacks, "problems": []}
 
 
 def test_of_two_promotions_at_once_both_are_published_and_one_is_champion(report):
@@ -35,6 +39,7 @@ def test_of_two_promotions_at_once_both_are_published_and_one_is_champion(report
 
     assert outcome["left"]["problems"] == []
     assert len(outcome["left"]["promoted"]) == 1
+    assert outcome["left"]["rollbacks"] == 0
     assert outcome["versions"] == [1, 2]
     (error,) = outcome["errors"]
     assert error.startswith(("ConflictError:", "DataError:"))

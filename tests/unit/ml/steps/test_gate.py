@@ -84,7 +84,7 @@ def decide(make_settings, store, registry):
             "champion": None,
         }
         if champion is not None:
-            evaluation["champion"] = row("old", "best", champion, images=images)
+            evaluation["champion"] = row("old", "best", champion, images=images) | {"version": 7}
             store.put("runs/run/champion.parquet", predictions(test, answers(champion), CLASSES))
         store.put("runs/run/evaluation.json", dump_json(evaluation))
         return gate.run(Context(make_settings(rules), store), "run")

@@ -33,7 +33,16 @@ def test_the_local_stack_serves_what_the_settings_name(tmp_path):
     serving = ServingSettings(model_dir=tmp_path, host="0.0.0.0", grpc_port=1, rest_port=2, timeout_seconds=3)
 
     assert server_options(Settings(model_name="demo", serving=serving)) == ServerOptions(
-        "demo", tmp_path / "demo", "0.0.0.0", 1, 2, 1.0, 3.0, False, RetryRule(retries=0)
+        model_config_file=tmp_path / "models.config",
+        model_config_poll_seconds=1.0,
+        allow_version_labels_for_unavailable_models=True,
+        monitoring_config_file=tmp_path / "monitoring.config",
+        host="0.0.0.0",
+        grpc_port=1,
+        rest_port=2,
+        rest_timeout_seconds=3.0,
+        wait_for_model=False,
+        retry=RetryRule(retries=0),
     )
 
 
