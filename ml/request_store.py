@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ml.storage import Store
 
 __all__ = [
+    "erase_images",
     "erase_requests",
     "find_requests",
     "is_kept_image",
@@ -114,6 +115,16 @@ def erase_requests(store: Store, key: str, image_ids: AbstractSet[str]) -> None:
             log.info("%s was replaced by another withdrawal; its rows are looked at again", key)
         else:
             return
+
+
+def erase_images(store: Store, model_name: str, key: str, image_ids: AbstractSet[str]) -> None:
+    """Take images out of a part with rows about them, and remove their bytes."""
+    if not image_ids:
+        return
+    erase_requests(store, key, image_ids)
+    # The bytes last, as everywhere: without any, rows are not looked for.
+    for image_id in sorted(image_ids):
+        store.delete(layout.request_image_key(model_name, image_id))
 
 
 def newest_images(store: Store, model_name: str, count: int) -> tuple[bytes, ...]:
