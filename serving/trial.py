@@ -61,7 +61,10 @@ class Answers:
 
 
 def ask(client: GrpcClient, images: Sequence[bytes], label: str) -> Answers:
-    """Ask for each image by itself; errors are counted and end nothing."""
+    """Ask for each image by itself; errors are counted and end nothing.
+
+    The client should be one whose calls are probes, or the server may log them as requests of users.
+    """
     class_ids = np.full(len(images), -1, dtype=np.int64)
     milliseconds = np.full(len(images), np.nan)
     versions: set[int] = set()
