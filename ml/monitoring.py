@@ -104,11 +104,10 @@ def judge_serving(served: Served) -> list[Finding]:
 
 
 def _agrees(name: str, version: int | None, error: str, wanted: str, served: Served, *, critical: bool) -> Finding:
-    if error:
-        return Finding(SERVING, name, "beyond", error, wanted, critical)
-    measured = "no version" if version is None else f"version {version}"
-    if version == served.recorded:
+    measured = error or ("no version" if version is None else f"version {version}")
+    if version == served.recorded and not error:
         return Finding(SERVING, name, "within", measured, wanted, critical)
+    # Errors wait as well: before its first version is loaded, a server does not know the label that it is asked for.
     if served.settling:
         return unknown(SERVING, name, f"{measured}; the record is a moment old", wanted)
     return Finding(SERVING, name, "beyond", measured, wanted, critical)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.coarse import coarse_measure, coarse_probabilities
 from ml.measures import PROPERTIES
 from ml.monitoring import DRIFT, Finding, unknown
 from ml.shift import holm, shift_of_probabilities, shift_of_shares, shift_of_values
@@ -95,19 +96,24 @@ def _why_not(
 
 def _shift(name: str, reference: Reference, answered: pd.DataFrame, measured: pd.DataFrame) -> Shift:
     if name in ANSWERS:
-        return _shift_of_answers(name, reference.probabilities, stack_probabilities(answered))
+        return _shift_of_answers(name, reference.probabilities, answered)
     if name == "format":
-        before, now = (table["format"].value_counts() for table in (reference.images, measured))
-        formats = sorted(set(before.index) | set(now.index))
-        first, second = ([int(one.get(form, 0)) for form in formats] for one in (before, now))
+        formats_before, formats_now = (table["format"].value_counts() for table in (reference.images, measured))
+        formats = sorted(set(formats_before.index) | set(formats_now.index))
+        first, second = ([int(one.get(form, 0)) for form in formats] for one in (formats_before, formats_now))
         return shift_of_shares(first, second)
-    return shift_of_values(*(table[name].dropna().to_numpy(np.float64) for table in (reference.images, measured)))
+    # Coarse, as rows are unless images are kept: one that is exact would differ from all that are not.
+    before, now = (coarse_measure(name, table[name].dropna()) for table in (reference.images, measured))
+    return shift_of_values(before, now)
 
 
-def _shift_of_answers(name: str, before: NDArray[Any], now: NDArray[Any]) -> Shift:
+def _shift_of_answers(name: str, reference: NDArray[Any], answered: pd.DataFrame) -> Shift:
     if name == "predicted classes":
-        first, second = (np.bincount(one.argmax(axis=1), minlength=before.shape[1]).tolist() for one in (before, now))
+        # Of coarse probabilities two may be the highest.
+        predicted = reference.argmax(axis=1), answered["class_id"].to_numpy(np.int64)
+        first, second = (np.bincount(one, minlength=reference.shape[1]).tolist() for one in predicted)
         return shift_of_shares(first, second)
+    before, now = coarse_probabilities(reference), coarse_probabilities(stack_probabilities(answered))
     if name == "probabilities":
         return shift_of_probabilities(before, now)
     return shift_of_values(before.max(axis=1), now.max(axis=1))

@@ -10,7 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ml.coarse import coarse_measure, coarse_probabilities
 from ml.images import RefusedImageError, inspect_image
+from ml.measures import PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +32,8 @@ SCHEMA = pa.schema(
         pa.field("probabilities", pa.list_(pa.float32()), nullable=False),
         pa.field("status", pa.string(), nullable=False),
         pa.field("milliseconds", pa.float64(), nullable=False),
-        # These are null where arrays were asked about, or bytes that ingest would not take.
+        # These are null where arrays were asked about, or bytes that ingest would not take. They and the probabilities
+        # are coarse unless images are kept: exact ones are as good as a digest to whoever has the picture.
         pa.field("width", pa.int32()),
         pa.field("height", pa.int32()),
         pa.field("bytes", pa.int64()),
@@ -81,15 +84,17 @@ def describe_request(answer: Answer, image: bytes | None, settings: ImageSetting
         answer: what was answered.
         image: the encoded bytes that were asked about; None for arrays.
         settings: of the images that ingest takes.
-        keep: also name the image, because its bytes are kept.
+        keep: name the image and measure it exactly, because its bytes are kept.
     """
     known = asdict(answer)
+    if not keep:
+        known["probabilities"] = tuple(coarse_probabilities(answer.probabilities).tolist())
     if image is None:
         return RequestRow(**known)
     try:
         seen = inspect_image(image, settings)
     except RefusedImageError:
-        return RequestRow(**known, bytes=len(image))
+        return RequestRow(**known, bytes=len(image) if keep else _coarse("bytes", len(image)))
     measures: dict[str, Any] = {
         "width": seen.width,
         "height": seen.height,
@@ -99,8 +104,13 @@ def describe_request(answer: Answer, image: bytes | None, settings: ImageSetting
         "contrast": seen.contrast,
         "sharpness": seen.sharpness,
     }
-    named: dict[str, Any] = {"image_id": seen.image_id, "pixel_id": seen.pixel_id} if keep else {}
-    return RequestRow(**known, **measures, **named)
+    if keep:
+        return RequestRow(**known, **measures, image_id=seen.image_id, pixel_id=seen.pixel_id)
+    return RequestRow(**known, **measures | {name: _coarse(name, measures[name]) for name in PROPERTIES})
+
+
+def _coarse(name: str, value: float) -> int:
+    return int(coarse_measure(name, [value])[0])
 
 
 def encode_rows(rows: Sequence[RequestRow]) -> bytes:

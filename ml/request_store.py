@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ml.storage import Store
 
 __all__ = [
+    "erase_images",
     "erase_requests",
     "find_requests",
     "is_kept_image",
@@ -87,7 +88,7 @@ def find_requests(store: Store, image_ids: AbstractSet[str]) -> Iterator[tuple[s
         (info.key.rpartition("/")[2], info.key) for info in store.list(layout.REQUESTS) if is_kept_image(info.key)
     ]
     yield from ((image_id, key) for image_id, key in images if image_id in image_ids)
-    # Rows go before the bytes: where no bytes of any image are left, no row names one.
+    # Rows go before the bytes, also when their time is up: where no bytes of any image are left, no row names one.
     for key in _all_parts(store) if images else ():
         held = image_ids & set(_read_ids(store, key)[0])
         yield from ((image_id, key) for image_id in sorted(held))
@@ -116,6 +117,16 @@ def erase_requests(store: Store, key: str, image_ids: AbstractSet[str]) -> None:
             return
 
 
+def erase_images(store: Store, model_name: str, key: str, image_ids: AbstractSet[str]) -> None:
+    """Take images out of a part with rows about them, and remove their bytes."""
+    if not image_ids:
+        return
+    erase_requests(store, key, image_ids)
+    # The bytes last, as everywhere: without any, rows are not looked for.
+    for image_id in sorted(image_ids):
+        store.delete(layout.request_image_key(model_name, image_id))
+
+
 def newest_images(store: Store, model_name: str, count: int) -> tuple[bytes, ...]:
     """The images that were kept last, the newest first."""
     listed = store.list(layout.request_image_key(model_name, ""))
@@ -124,13 +135,19 @@ def newest_images(store: Store, model_name: str, count: int) -> tuple[bytes, ...
 
 
 def prune_requests(store: Store, model_name: str, before: datetime) -> int:
-    """Remove rows, a day of them at once, and images that are older; returns the number of objects removed."""
-    last_day = (before - LONGEST_PART).astimezone(UTC).date().isoformat()
+    """Remove rows, a day of them at once, and then the images that they name; returns the number of objects removed.
+
+    No image goes before a row that names it: :func:`find_requests` looks at no rows when there are no images.
+    """
+    first_kept = (before - LONGEST_PART).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    day = f"{first_kept:%Y-%m-%d}"
+    # A row's time is by the clock of who answered, an image's by that of the store, which may be behind.
+    image_since = first_kept - LONGEST_PART
     prefix, images = f"{layout.REQUESTS}{model_name}/", layout.request_image_key(model_name, "")
     old = [
         info.key
         for info in store.list(prefix)
-        if (info.last_modified < before if info.key.startswith(images) else _day_of(info.key) < last_day)
+        if (info.last_modified < image_since if info.key.startswith(images) else _day_of(info.key) < day)
     ]
     # Rows before the images that they name.
     for key in sorted(old, key=is_kept_image):

@@ -23,7 +23,10 @@ OUTPUTS = {"probabilities", "class_id", "class_name"}
 
 
 def answer_observer(log: RequestLog, model_name: str) -> Callable[[Observation], None]:
-    """An observer that logs a sample of what a model's signature ``serving_default`` answers."""
+    """An observer that logs a sample of what a model's signature ``serving_default`` answers.
+
+    Probes do not come this far: they are not spread as users' requests are, and the monitor would take them for drift.
+    """
 
     def observe(seen: Observation) -> None:
         # A model of another origin may have other outputs; there is nothing to log of it.

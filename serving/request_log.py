@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from ml.errors import StoreError
 from ml.request_rows import Answer, RequestRow, describe_request
-from ml.request_store import write_requests
+from ml.request_store import erase_images, write_requests
 from ml.storage import open_store
 from ml.tombstones import forgotten_ids
 
@@ -63,6 +63,8 @@ class RequestLog:
         self._queued_bytes = 0
         self._rows: list[RequestRow] = []
         self._images: dict[str, bytes] = {}
+        self._unchecked: list[tuple[str, list[RequestRow]]] = []
+        self._check_at = 0.0
         self._flush_at = time.monotonic() + self._limits.flush_seconds
         self._told = 0
         self._stop = threading.Event()
@@ -150,6 +152,8 @@ class RequestLog:
                 self._flush()
         if self._rows and (last or time.monotonic() >= self._flush_at):
             self._flush()
+        if self._unchecked and (last or time.monotonic() >= self._check_at):
+            self._erase_forgotten()
         if last and self._rows:
             self.dropped += len(self._rows)
         self._tell()
@@ -190,7 +194,8 @@ class RequestLog:
             if rows:
                 names = {row.image_id for row in rows}
                 images = {image_id: data for image_id, data in self._images.items() if image_id in names}
-                write_requests(self._store, self._settings.model_name, rows, images)
+                key = write_requests(self._store, self._settings.model_name, rows, images)
+                self._unchecked += [(key, rows)] if images else []
         except StoreError as error:
             log.warning("%d rows about requests wait: %s", len(self._rows), error)
             self._flush_at = time.monotonic() + self._limits.flush_seconds
@@ -207,6 +212,22 @@ class RequestLog:
             return self._rows
         gone = forgotten_ids(self._store)
         return [row for row in self._rows if row.image_id not in gone and row.pixel_id not in gone]
+
+    def _erase_forgotten(self) -> None:
+        """Take back what was forgotten between the look before it was written and the writing.
+
+        What is forgotten later is in the store when the withdrawal looks for it: its tombstones come before.
+        """
+        try:
+            gone = forgotten_ids(self._store)
+            while self._unchecked:
+                key, rows = self._unchecked[0]
+                ids = {row.image_id for row in rows if row.image_id in gone or row.pixel_id in gone}
+                erase_images(self._store, self._settings.model_name, key, {one for one in ids if one is not None})
+                del self._unchecked[0]
+        except StoreError as error:
+            self._check_at = time.monotonic() + self._limits.flush_seconds
+            log.warning("whether pictures were forgotten while they were written is not known yet: %s", error)
 
     def _tell(self) -> None:
         if self.dropped > self._told:

@@ -62,7 +62,10 @@ class Answers:
 
 
 def ask(client: GrpcClient, images: Sequence[bytes], label: str) -> Answers:
-    """Ask for each image by itself; errors are counted and end nothing. An image that is not decoded is an error."""
+    """Ask for each image by itself; errors are counted and end nothing. An image that is not decoded is an error.
+
+    The client should be one whose calls are probes, or the server may log them as requests of users.
+    """
     labels = [""] * len(images)
     milliseconds = np.full(len(images), np.nan)
     versions: set[int] = set()

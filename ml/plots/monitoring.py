@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from ml.coarse import coarse_measure, coarse_probabilities
 from ml.plots import style
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def answers_figure(classes: Sequence[str], before: NDArray[np.floating], now: ND
     left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))
     _class_bars(left, classes, before, now)
     edges = np.linspace(1 / len(classes), 1, _BINS + 1)
-    _histogram(right, before.max(axis=1), now.max(axis=1), edges)
+    # Logged ones may be coarse, and would lie in other bins than exact ones.
+    _histogram(right, coarse_probabilities(before.max(axis=1)), coarse_probabilities(now.max(axis=1)), edges)
     right.set_title("Probability of the answer")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
@@ -72,7 +74,7 @@ def inputs_figure(before: pd.DataFrame, now: pd.DataFrame, properties: Sequence[
     assert isinstance(layout, ConstrainedLayoutEngine)
     layout.set(h_pad=0.14)
     for axes, name in zip(every, properties, strict=False):
-        first, second = (table[name].dropna().to_numpy(np.float64) for table in (before, now))
+        first, second = (coarse_measure(name, table[name].dropna()) for table in (before, now))
         _histogram(axes, first, second, _edges(first, second))
         axes.set_title(name.capitalize())
         axes.set_xlabel(_UNITS.get(name, ""))

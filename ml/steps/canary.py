@@ -86,7 +86,7 @@ def _compare(
 
     # Of recorded images nobody knows what evaluation would have said.
     known, images = len(golden.images), (*golden.images, *recorded)
-    with GrpcClient.from_settings(settings, retries=0) as client:
+    with GrpcClient.from_settings(settings, retries=0, probe=True) as client:
         seconds = wait_for_label(client, CANARY, version, limits.timeout_seconds)
         # Once unmeasured: the first requests after a load find cold caches.
         ask(client, golden.images[:4], CANARY)

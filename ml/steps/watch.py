@@ -123,7 +123,7 @@ def _watch(context: Context, limits: WatchSettings, golden: Golden, version: int
     from serving.client import GrpcClient
     from serving.trial import ask, wait_for_label
 
-    with GrpcClient.from_settings(context.settings, retries=0) as client:
+    with GrpcClient.from_settings(context.settings, retries=0, probe=True) as client:
         wait_for_label(client, STABLE, version, limits.timeout_seconds)
         until = time.monotonic() + limits.seconds
         start = _counters(context)

@@ -9,7 +9,7 @@ import grpc.aio
 
 from serving.client._answers import address_of
 from serving.client._base import AsyncClient, Client
-from serving.client._grpc_language import CHANNEL_OPTIONS, GrpcLanguage, grpc_error
+from serving.client._grpc_language import CHANNEL_OPTIONS, PROBE, GrpcLanguage, grpc_error
 from serving.client._retries import DEFAULT_RETRIES
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class GrpcClient(Client):
         label: that is asked unless a call says otherwise; None asks the highest version that is loaded.
         retries: further tries where the server is unavailable.
         log: is told of every answer, e.g. a :class:`serving.request_log.RequestLog`.
+        probe: whether its calls only try the server: a server of this project that logs requests leaves them out.
     """
 
     PORT = "grpc_port"
@@ -44,9 +45,11 @@ class GrpcClient(Client):
         label: str | None = None,
         retries: int = DEFAULT_RETRIES,
         log: AnswerLog | None = None,
+        probe: bool = False,
     ) -> None:
         address = address_of(host, port)
         super().__init__(address, GrpcLanguage(address, model_name), timeout_seconds, label, retries, log)
+        self._metadata = (PROBE,) if probe else ()
         self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
 
     def close(self) -> None:
@@ -55,7 +58,8 @@ class GrpcClient(Client):
 
     def _send(self, call: Call[T], seconds: float) -> bytes:
         try:
-            return bytes(self._channel.unary_unary(call.path)(call.body, timeout=seconds))
+            ask = self._channel.unary_unary(call.path)
+            return bytes(ask(call.body, timeout=seconds, metadata=self._metadata))
         except grpc.RpcError as error:
             raise grpc_error(self.address, error) from error
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from serving.client._answers import Explanation, Prediction
     from serving.client._calls import Choice, T
 
-__all__ = ["CHANNEL_OPTIONS", "GrpcLanguage", "grpc_error"]
+__all__ = ["CHANNEL_OPTIONS", "PROBE", "GrpcLanguage", "grpc_error"]
 
 MAX_MESSAGE_BYTES = 2**31 - 1
 CHANNEL_OPTIONS = [
@@ -48,6 +48,8 @@ CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
+#: Metadata of calls that only try a server; TensorFlow Serving ignores it, as it does all that it does not know.
+PROBE = ("x-quartet-probe", "1")
 STATES = {0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
 CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 SERVICES = "/tensorflow.serving."

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from serving.server.model import LoadedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["Observation", "Observer", "observed"]
+__all__ = ["Observation", "Observer", "observed", "unobserved"]
 
 log = logging.getLogger(__name__)
+
+_UNOBSERVED: ContextVar[bool] = ContextVar("unobserved", default=False)
 
 
 class Observation(NamedTuple):
@@ -47,12 +51,24 @@ class _ObservedModel(LoadedModel):
         started = time.perf_counter()
         outputs = super().run(name, inputs, *further)
         milliseconds = (time.perf_counter() - started) * 1000
+        if _UNOBSERVED.get():
+            return outputs
         try:
             self.observe(Observation(self.model_name, self.version, name, inputs, outputs, milliseconds))
         except Exception:
             # The answer is right, whatever is wrong with who looks on.
             log.exception("what looks on at %s failed", self.model_name)
         return outputs
+
+
+@contextmanager
+def unobserved(probe: bool) -> Iterator[None]:
+    """Tell no observer of what is asked inside, in this thread, if it only tries the server."""
+    token = _UNOBSERVED.set(probe)
+    try:
+        yield
+    finally:
+        _UNOBSERVED.reset(token)
 
 
 def observed(

@@ -11,6 +11,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predictio
 
 from serving.server import inference
 from serving.server.grpc_answers import answer, check_spec, spec_version
+from serving.server.observed import unobserved
 from serving.server.recording import timed_run
 from serving.server.run_limit import RunLimit
 from serving.server.status import Code, StatusError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from serving.server.model import LoadedModel
 
 __all__ = ["PredictionService"]
+
+#: Metadata by which clients say that a call only tries the server.
+PROBE = "x-quartet-probe"
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
@@ -71,7 +75,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         examples = None if api == "Predict" else request.input
 
         def infer() -> Any:
-            with self._metrics.request(spec.name, api, "GRPC"):
+            with self._metrics.request(spec.name, api, "GRPC"), unobserved(_is_probe(context)):
                 model = self._find(spec)
                 response = work(model, request, timed_run(model, spec.name, api, self._metrics, limit))
                 if examples is not None:
@@ -102,6 +106,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         check_spec(spec)
         label = spec.version_label if spec.HasField("version_label") else None
         return self._catalog.find(spec.name, spec_version(spec), label)
+
+
+def _is_probe(context: grpc.ServicerContext) -> bool:
+    return any(key == PROBE for key, _ in context.invocation_metadata())
 
 
 def _count(sent: Any) -> int:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import numpy as np
 import pytest
 
 from local_stack import append, local_server, serving_settings
-from ml.config import CanarySettings, load_settings
+from ml.config import CanarySettings, WatchSettings, load_settings
 from ml.context import Context
 from ml.golden import Golden
 from ml.request_store import newest_images, read_requests
-from ml.steps import canary, check_serving, measure_traffic
+from ml.steps import canary, check_serving, measure_traffic, watch
 from ml.storage import open_store
 from serving.client import GrpcClient, RestClient
 from serving.request_log import RequestLog
@@ -112,6 +113,25 @@ def test_recorded_requests_are_part_of_a_trial_but_not_of_the_agreement_with_the
     assert figures["offline_agreement"] == 1.0
     same = [expected(1, one).argmax() == expected(2, one).argmax() for one in (*golden.images, *recorded)]
     assert figures["agreement"] == pytest.approx(np.mean(same))
+
+
+def test_the_images_of_a_trial_and_of_a_watch_are_not_logged(served, settings, store):
+    golden = Golden(tuple(PICTURES[6:8]), np.stack([expected(2, picture) for picture in PICTURES[6:8]]))
+    limits = WatchSettings(seconds=1.0, interval_seconds=0.2)
+
+    canary._compare(settings, CanarySettings(), golden, (), 2, 1)
+    seen = watch._watch(Context(settings, store), limits, golden, 1, None)
+    with GrpcClient.from_settings(settings) as client:
+        client.predict(PICTURES[11])
+    # What is logged is written in its order: when the last one is there, all before it are.
+    last = sha256(PICTURES[11]).hexdigest()
+    until = time.monotonic() + 20
+    while last not in set(rows(store)["image_id"]):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+    assert seen.probes >= 4
+    assert not {sha256(picture).hexdigest() for picture in golden.images} & set(rows(store)["image_id"])
 
 
 def test_what_waits_is_written_when_the_server_stops(served, settings, store):

@@ -43,9 +43,17 @@ def test_whoever_disagrees_with_the_record_is_beyond(changes, name, measured, cr
     assert sum(one.status == "beyond" for one in found.values()) == 1
 
 
-def test_a_change_of_a_moment_ago_is_not_judged_but_a_server_that_is_down_is():
-    assert serving(at_server=2, settling=True)["model server"].status == "unknown"
-    assert serving(at_server=None, server_error="down", settling=True)["model server"].status == "beyond"
+@pytest.mark.parametrize(
+    "changes",
+    [{"at_server": 2}, {"at_server": None, "server_error": "Unrecognized label"}],
+    ids=["the version before", "a label that is not known yet"],
+)
+def test_a_change_of_a_moment_ago_is_not_judged(changes):
+    found = serving(**changes, settling=True)
+
+    assert found["model server"].status == "unknown"
+    assert found["model server"].measured.endswith("; the record is a moment old")
+    assert found["registry"].status == "within"
 
 
 def test_before_the_first_promotion_nothing_is_claimed():

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from ml.coarse import coarse_measure, coarse_probabilities
 from ml.config import MonitoringSettings
+from ml.measures import PROPERTIES
 from ml.promotions import load_changes, newest_change
 from ml.reference import load_reference, rows_of_version
 from ml.request_drift import NAMES, drifted, judge_drift
@@ -49,6 +53,39 @@ def test_what_was_planted_is_found_and_nothing_else(reference, drift, expected):
     found = judged(reference, make_rows(300, seed=5, **drift))
 
     assert set(drifted(list(found.values()))) == expected
+
+
+def test_coarse_rows_do_not_differ_from_exact_ones(reference):
+    """Rows whose images are kept are exact, as the reference is; all others are coarse."""
+    rows = make_rows(300, seed=5)
+    coarse = [coarsened(row) for row in rows]
+    assert coarse[0].width in {260, 510}
+
+    exact, found = judged(reference, rows), judged(reference, coarse)
+
+    assert found == exact
+    mixed = judged(reference, rows[:150] + coarse[150:])
+    assert mixed == exact
+
+
+@pytest.mark.parametrize(
+    ("drift", "expected"),
+    [
+        ({"shares": (0.05, 0.1, 0.75, 0.1)}, {"predicted classes", "probabilities"}),
+        ({"brighter": 15.0}, {"brightness"}),
+        ({"sureness": 1.0}, {"probabilities", "confidence"}),
+    ],
+    ids=["prior shift", "brighter images", "an unsure model"],
+)
+def test_what_was_planted_is_found_in_coarse_rows(reference, drift, expected):
+    rows = [coarsened(row) for row in make_rows(300, seed=5, **drift)]
+
+    assert set(drifted(list(judged(reference, rows).values()))) == expected
+
+
+def coarsened(row):
+    measures = {name: int(coarse_measure(name, [getattr(row, name)])[0]) for name in PROPERTIES}
+    return replace(row, **measures, probabilities=tuple(coarse_probabilities(row.probabilities)))
 
 
 def test_a_change_that_is_sure_but_small_is_within_the_limit(reference):

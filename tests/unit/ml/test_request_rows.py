@@ -14,12 +14,27 @@ PICTURE = draw(1, size=64)
 
 
 def test_measures_are_those_of_ingest():
-    row, seen = describe_request(ANSWER, PICTURE, ImageSettings()), inspect_image(PICTURE, ImageSettings())
+    row, seen = describe_request(ANSWER, PICTURE, ImageSettings(), keep=True), inspect_image(PICTURE, ImageSettings())
 
     for name in ("width", "height", "format", "brightness", "contrast", "sharpness"):
         assert getattr(row, name) == getattr(seen, name)
     assert row.bytes == len(PICTURE)
     assert (row.version, row.label, row.class_id, row.probabilities) == (3, "stable", 1, (0.25, 0.75))
+
+
+def test_without_the_picture_nothing_exact_is_kept_of_it():
+    exact = replace(ANSWER, probabilities=(0.24683, 0.75317))
+
+    row, seen = describe_request(exact, PICTURE, ImageSettings()), inspect_image(PICTURE, ImageSettings())
+
+    assert row.probabilities == (0.25, 0.75)
+    assert row.bytes != len(PICTURE)
+    assert row.bytes == float(f"{len(PICTURE):.1e}")
+    assert row.brightness == round(seen.brightness) != seen.brightness
+    assert row.contrast == round(seen.contrast) != seen.contrast
+    assert row.sharpness == float(f"{seen.sharpness:.1e}") != seen.sharpness
+    assert describe_request(exact, b"no picture" * 99, ImageSettings()).bytes == 990
+    assert describe_request(exact, b"no picture" * 101, ImageSettings()).bytes == 1000
 
 
 def test_a_picture_is_named_only_where_it_is_kept():

@@ -91,6 +91,20 @@ def test_rows_go_when_their_time_is_up(store, days, removed):
     assert prune_requests(store, "m", now - timedelta(days=30)) == removed
 
 
+def test_as_long_as_a_row_names_an_image_it_is_found(store):
+    """Rows go by the day and images one by one: none may go before the last row about it."""
+    now = datetime.now(UTC)
+    part, image_id = keep(store, 1, at=now), row(now, 1).image_id
+
+    for hours in range(0, 60, 2):
+        prune_requests(store, "m", now + timedelta(hours=hours))
+        found = {key for _, key in find_requests(store, {image_id})}
+        assert (part in found) == (store.head(part) is not None)
+        assert (image_id in kept_pixels(store)) or not found
+
+    assert not list(store.list("requests/"))
+
+
 def test_kept_images_go_with_their_time_and_those_of_other_models_stay(store):
     keep(store, 1)
     store.put("requests/mm/2020-01-01/00-x.parquet", b"")

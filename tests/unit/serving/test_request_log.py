@@ -9,6 +9,7 @@ import pytest
 
 from ml.config import Settings
 from ml.errors import StoreError
+from ml.request_rows import Answer, describe_request
 from ml.request_store import read_requests
 from ml.storage import open_store
 from ml.tombstones import write_tombstones
@@ -183,6 +184,39 @@ def test_a_picture_that_was_forgotten_is_not_kept_again(make_log):
     assert gone not in rows(log)["image_id"].tolist()
     assert not any(gone in key for key in keys(log) if key.startswith("requests/"))
     assert len(rows(log)) == 1
+
+
+@pytest.mark.parametrize("failures", [0, 2], ids=["at once", "when the store is back"])
+def test_a_picture_that_is_forgotten_while_it_is_written_goes_again(make_log, monkeypatch, caplog, failures):
+    log = make_log(keep_images=True, flush_seconds=0.1)
+    row = describe_request(Answer(datetime.now(UTC), 3, None, 1, "b", (0.25, 0.75), "OK", 1.0), PICTURES[0],
+                           log._settings.images, keep=True)  # fmt: skip
+    left = iter([True] * failures)
+    real_put, real_list = log._store.put, log._store.list
+    forgotten = threading.Event()
+
+    def put(key, data):
+        if key.startswith("requests/m/images/") and not forgotten.is_set():
+            forgotten.set()
+            # By another file of the same pixels, in the middle of the flush.
+            write_tombstones(log._store, {"image_ids": ["0" * 64], "pixel_id": row.pixel_id})
+        return real_put(key, data)
+
+    def listed(prefix):
+        if forgotten.is_set() and prefix.startswith("forgotten/") and next(left, False):
+            raise StoreError("The store is down.")
+        return real_list(prefix)
+
+    monkeypatch.setattr(log._store, "put", put)
+    monkeypatch.setattr(log._store, "list", listed)
+    with log:
+        log.observe(PICTURES[:2], [ANSWER, ANSWER], "stable", 1.0)
+        wait_until(lambda: log.written == 2 and not log._unchecked)
+
+    other = hashlib.sha256(PICTURES[1]).hexdigest()
+    assert rows(log)["image_id"].tolist() == [other]
+    assert [key for key in keys(log) if "images" in key] == [f"requests/m/images/{other[:2]}/{other}"]
+    assert ("not known yet: The store is down." in caplog.text) is bool(failures)
 
 
 def test_threads_share_a_log(make_log):

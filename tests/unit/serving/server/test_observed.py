@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from serving.server.model import load_model
-from serving.server.observed import observed
+from serving.server.observed import observed, unobserved
 from serving.server.status import StatusError
 
 
@@ -38,6 +38,19 @@ def test_an_observer_is_told_of_each_answer_and_not_of_the_load(folder):
     assert (seen.model_name, seen.version, seen.signature) == ("m", 3, "serving_default")
     assert seen.outputs["y"].tolist() == outputs["y"].tolist() == [1.0, 3.0]
     assert seen.milliseconds > 0
+
+
+def test_of_probes_nothing_is_told(folder):
+    told = []
+    model = observed(load_model, "m", told.append)(folder, 3)
+
+    with unobserved(probe=True):
+        assert ask(model)["y"].tolist() == [1.0, 3.0]
+    with unobserved(probe=False):
+        ask(model)
+    ask(model)
+
+    assert len(told) == 2
 
 
 def test_an_observer_that_fails_costs_no_answer(folder, caplog):
