@@ -35,6 +35,7 @@ __all__ = [
     "SERVING_FACTS",
     "SERVING_LABELS",
     "SNAPSHOTS",
+    "SUMS",
     "WARMUP",
     "WATCH",
     "ablation_name",
@@ -84,6 +85,8 @@ PREDICTIONS = "predictions/"
 REQUESTS = "requests/"
 MONITORING = "monitoring/"
 LATEST_SNAPSHOT = "snapshots/latest.json"
+#: Within a published version, the last object that is written: lines of ``<sha256>  <path>``, as sha256sum has them.
+SUMS = "SHA256SUMS"
 #: Within a published version: what a model server runs before it serves it.
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 #: Beside it: what the model is, and its labels in the order of its outputs, one a line.

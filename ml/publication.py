@@ -24,13 +24,12 @@ __all__ = ["checksums", "claim_version", "find_published", "highest_version", "i
 
 log = logging.getLogger(__name__)
 
-SUMS = "SHA256SUMS"
 NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def is_published(store: Store, model_name: str, version: int) -> bool:
     """Whether all files of a version are in the store."""
-    return store.head(layout.model_prefix(model_name, version) + SUMS) is not None
+    return store.head(layout.model_prefix(model_name, version) + layout.SUMS) is not None
 
 
 def find_published(store: Store, registry: Registry, model_name: str, candidate: Contender) -> int | None:
@@ -58,7 +57,7 @@ def upload_version(store: Store, folder: Path, model_name: str, version: int) ->
     prefix, sums = layout.model_prefix(model_name, version), checksums(folder)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         store.upload(path, prefix + path.relative_to(folder).as_posix())
-    store.put_if_absent(prefix + SUMS, sums.encode())
+    store.put_if_absent(prefix + layout.SUMS, sums.encode())
 
 
 def checksums(folder: Path) -> str:

@@ -8,14 +8,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from ml.errors import DataError
+from ml.layout import SUMS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["SUMS", "check_digest", "parse_sums"]
 
-#: The last object that a publisher writes: lines of ``<sha256>  <path>``, as sha256sum has them.
-SUMS = "SHA256SUMS"
 LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64}) [ *](?P<path>.+)")
 REMEDY = "Publish the version again, under a new number."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,6 @@ from serving.server.versions import RetryRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 #: Versions that are built; ``serving_default`` of each multiplies by its number.
 VERSIONS = (1, 2, 3)
@@ -32,6 +32,14 @@ class Times(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
     def multiply(self, x: Any) -> dict[str, Any]:
         return {"y": x * self.factor}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder ask servers."""
+    folder = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(folder):
+            item.add_marker(pytest.mark.server)
 
 
 @pytest.fixture(scope="session")
