@@ -68,11 +68,12 @@ def measure(effort: Effort | None = None) -> Measured:
         images = [draw(number) for number in range(IMAGES)]
         _export(folder / "served" / "1", 1.0, 224)
         requests = _write_requests(folder, images)
-        servers = [stack.enter_context(_server(folder / "served", folder, flags)) for flags in ((), FOR_THROUGHPUT)]
+        server = stack.enter_context(_server(folder / "served", folder))
+        busy = stack.enter_context(_server(folder / "served", folder, FOR_THROUGHPUT))
         call = _Frozen(folder / "served" / "1")
-        for server in servers:  # what a new server's first requests cost is not measured
-            server.ask("grpc", CLIENTS, requests["grpc"], f"--seconds={effort.seconds / 2}")
-        rounds = [_round(*servers, call, images, requests, effort.seconds) for _ in range(effort.rounds)]
+        for one in (server, busy):  # what a new server's first requests cost is not measured
+            one.ask("grpc", CLIENTS, requests["grpc"], f"--seconds={effort.seconds / 2}")
+        rounds = [_round(server, busy, call, images, requests, effort.seconds) for _ in range(effort.rounds)]
         stack.close()
         memory = _memory(folder, effort)
     figures = {name: median(values[name] for values in rounds) for name in rounds[0]}
@@ -82,9 +83,9 @@ def measure(effort: Effort | None = None) -> Measured:
         "(1.3 is 30 % more), throughput_vs_bare a share, memory_100k_vs_1k growth; each is the median over rounds in "
         "which both sides take turns.",
         "baseline": "the frozen function of the SavedModel that is served, called in a process with nothing else to "
-        f"do: one JPEG image at a time for latency, {CLIENTS} in a call for throughput. Of the two servers the one that "
-        f"eight clients ask computes an operation on one core ({FOR_THROUGHPUT[0]}), two batches at once; the other has "
-        "TensorFlow's defaults",
+        f"do: one JPEG image at a time for latency, {CLIENTS} in a call for throughput. Of the two servers the one "
+        f"that eight clients ask computes an operation on one core ({FOR_THROUGHPUT[0]}), two batches at once; the "
+        "other has TensorFlow's defaults",
         "figures": {"rounds": float(effort.rounds), **figures, **memory},
         "ratios": {
             "p50_vs_bare": _ratio(rounds, "grpc_p50_milliseconds", "bare_p50_milliseconds"),
