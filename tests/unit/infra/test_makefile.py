@@ -130,9 +130,8 @@ def ci(checkout):
     shutil.copy(ROOT / ".ci/run", checkout / ".ci")
 
     def run(lint, test):
-        (checkout / "Makefile").write_text(
-            f"lint:\n\t@exit {lint}\ntest:\n\t@echo '3 passed in 1.20s ='; exit {test}\n"
-        )
+        closing = "'== 3 passed, 9 deselected in 1.20s ==' '= 1 failed, 4 passed, 2 skipped in 70.30s (0:01:10) ='"
+        (checkout / "Makefile").write_text(f"lint:\n\t@exit {lint}\ntest:\n\t@printf '%s\\n' {closing}; exit {test}\n")
         return subprocess.run([checkout / ".ci/run"], capture_output=True, text=True, cwd="/", check=False)
 
     return run
@@ -141,7 +140,7 @@ def ci(checkout):
 @pytest.mark.parametrize(
     ("lint", "test", "passes"), [(0, 0, True), (1, 0, False), (0, 1, False)], ids=["good", "lint fails", "tests fail"]
 )
-def test_ci_ends_with_pytests_closing_line_and_the_right_status(ci, lint, test, passes):
+def test_ci_ends_with_one_closing_line_for_both_runs_of_pytest_and_the_right_status(ci, lint, test, passes):
     result = ci(lint, test)
     assert (result.returncode == 0) is passes
-    assert result.stdout.splitlines()[-1] == "3 passed in 1.20s ="
+    assert result.stdout.splitlines()[-1] == "1 failed, 7 passed, 2 skipped in 71.50s"
