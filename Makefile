@@ -36,9 +36,9 @@ logs: ## Show the last lines that each component printed
 	@test -x $(PYTHON_ENV) || { echo "Nothing is set up here; make setup does it."; exit 1; }
 	@$(PYTHON_ENV) -m infra.local logs
 
-test: $(SYNCED) ## Run all tests: what takes seconds on all cores, then the rest one after the other
-	@$(PYTHON_ENV) -m pytest -m "not slow" -n auto --dist loadfile; quick=$$?; \
-	$(PYTHON_ENV) -m pytest -m slow; slow=$$?; exit $$((quick | slow))
+test: $(SYNCED) ## Run all tests: most on all cores, then those that want the machine for themselves
+	@$(PYTHON_ENV) -m pytest -m "not alone" -n auto --dist loadfile; most=$$?; \
+	$(PYTHON_ENV) -m pytest -m alone; alone=$$?; exit $$((most | alone))
 
 test-quick: $(SYNCED) ## Run the tests that take seconds
 	$(PYTHON_ENV) -m pytest -m "not slow and not server" -n auto --dist loadfile

@@ -8,10 +8,22 @@ import shutil
 import threading
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from free_ports import free_ports
+
+UNIT = Path(__file__).parent / "unit"
+
+
+# First, since -m is applied in the same hook.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Slow tests of units compute; the other slow ones start stacks and servers, kill, and look at the clock."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.path.is_relative_to(UNIT):
+            item.add_marker("alone")
 
 
 class HttpSink:

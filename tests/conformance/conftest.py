@@ -34,6 +34,7 @@ class Times(tf.Module):
         return {"y": x * self.factor}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests of this folder ask servers."""
     folder = Path(__file__).parent

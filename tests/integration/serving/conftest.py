@@ -187,6 +187,7 @@ class Launcher:
             server.process.wait()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests of this folder ask servers."""
     folder = Path(__file__).parent
