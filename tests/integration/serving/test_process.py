@@ -15,6 +15,7 @@ import requests
 
 from ml.errors import ServingError
 from ml.storage.folder import FolderStore
+from promoted import record_promotion
 from serving.client import GrpcClient, RestClient
 
 pytestmark = pytest.mark.slow
@@ -165,6 +166,8 @@ def test_the_local_stack_serves_what_is_published_and_never_what_is_spoilt(launc
     publish(store, classifier(source, 1), "demo", 1)
     publish(store, classifier(source, 2), "demo", 2, spoil="saved_model.pb")
     server.wait_for_port()
+    for version in (1, 2):
+        record_promotion(store, "demo", f"run-{version}", "vgg16", version)
     server.wait_for(1)
 
     assert "version 2 of demo is not taken" in server.log

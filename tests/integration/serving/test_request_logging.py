@@ -20,7 +20,7 @@ from ml.storage import open_store
 from serving.client import GrpcClient, RestClient
 from serving.request_log import RequestLog
 from serving.trial import wait_for_label
-from tiny_classifiers import draw, expected, publish_version
+from tiny_classifiers import CLASSES, draw, expected, publish_version
 
 pytestmark = [
     pytest.mark.slow,
@@ -104,7 +104,7 @@ def test_the_monitor_asks_the_server_itself(served, settings, store):
 
 
 def test_recorded_requests_are_part_of_a_trial_but_not_of_the_agreement_with_the_evaluation(served, settings, store):
-    golden = Golden(tuple(PICTURES[6:8]), np.stack([expected(2, picture) for picture in PICTURES[6:8]]))
+    golden = Golden(tuple(PICTURES[6:8]), np.stack([expected(2, picture) for picture in PICTURES[6:8]]), CLASSES)
     recorded = newest_images(store, "m", 4)
 
     _, figures = canary._compare(settings, CanarySettings(recorded_requests=4), golden, recorded, 2, 1)
@@ -116,7 +116,7 @@ def test_recorded_requests_are_part_of_a_trial_but_not_of_the_agreement_with_the
 
 
 def test_the_images_of_a_trial_and_of_a_watch_are_not_logged(served, settings, store):
-    golden = Golden(tuple(PICTURES[6:8]), np.stack([expected(2, picture) for picture in PICTURES[6:8]]))
+    golden = Golden(tuple(PICTURES[6:8]), np.stack([expected(2, picture) for picture in PICTURES[6:8]]), CLASSES)
     limits = WatchSettings(seconds=1.0, interval_seconds=0.2)
 
     canary._compare(settings, CanarySettings(), golden, (), 2, 1)
