@@ -21,6 +21,8 @@ from ml.steps import plan_predictions, predict_shard, publish_predictions
 from ml.storage import open_store, put_once
 from serving.client import ModelNotFoundError, UnavailableError
 
+pytestmark = pytest.mark.server
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, tzinfo=UTC)
 

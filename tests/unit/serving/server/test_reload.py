@@ -16,6 +16,8 @@ from serving.server.reload import ConfigReloader
 from serving.server.status import Code, StatusError
 from serving.server.versions import RetryRule, VersionManager
 
+pytestmark = pytest.mark.server
+
 
 class Model:
     def __init__(self, version):
