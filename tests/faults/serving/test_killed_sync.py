@@ -10,12 +10,12 @@ import pytest
 from programs import run_program
 
 PROGRAM = Path(__file__).with_name("killed_sync.py")
-POINTS = 60
+POINTS = 40
 
 pytestmark = pytest.mark.slow
 
 
-def test_killed_at_sixty_points_and_repeated_it_ends_as_if_undisturbed(tmp_path):
+def test_killed_at_forty_points_and_repeated_it_ends_as_if_undisturbed(tmp_path):
     outcome = json.loads(run_program(PROGRAM, tmp_path, POINTS).splitlines()[-1])
 
     assert outcome["different"] == {}
