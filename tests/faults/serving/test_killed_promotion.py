@@ -13,7 +13,7 @@ import pytest
 from programs import run_program
 
 PROGRAM = Path(__file__).with_name("killed_promotion.py")
-POINTS = {"first": 8, "second": 32}
+POINTS = {"first": 2, "second": 30}
 
 pytestmark = pytest.mark.slow
 
