@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ml.promotions import Action
     from ml.storage import Store
 
-__all__ = ["append_decided", "change_of", "follow_record", "settle_aliases", "withdraw"]
+__all__ = ["append_decided", "change_of", "follow_record", "withdraw"]
 
 log = logging.getLogger(__name__)
 
@@ -100,18 +100,17 @@ def withdraw(context: Context, publication: Mapping[str, Any], reason: str) -> N
 
 
 def follow_record(context: Context) -> None:
-    """:func:`settle_aliases`, where the change is on record and must not be held up by a registry that is down."""
+    """Make the registry's aliases say what the newest record says; mends what a killed task left.
+
+    What is on record must not be held up by a registry that is down: the next change moves the aliases then.
+    """
     from mlflow.exceptions import MlflowException
 
+    newest = newest_change(context.store, context.settings.model_name)
+    if newest is None:
+        return
     try:
-        settle_aliases(context)
+        Registry(context.settings).point_aliases(newest.serving.stable, newest.serving.canary)
     except MlflowException as error:
         uri = context.settings.tracking_uri
         log.warning("on record, but the registry %s keeps its aliases until the next change: %s", uri, error)
-
-
-def settle_aliases(context: Context) -> None:
-    """Make the registry's aliases say what the newest record says; mends what a killed task left."""
-    newest = newest_change(context.store, context.settings.model_name)
-    if newest is not None:
-        Registry(context.settings).point_aliases(newest.serving.stable, newest.serving.canary)

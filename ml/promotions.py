@@ -135,8 +135,10 @@ def append_change(store: Store, model_name: str, change: Change) -> Change:
                 f"{store.uri(key)} was written by somebody else at the same moment.",
                 "Look at `quartet history`, and try again.",
             ) from error
-    log.info("record %d: %s version %d, %s now serves: %s", change.number, change.action, change.version,
-             model_name, change.serving.labels or "nothing")  # fmt: skip
+    serves = change.serving.labels or "nothing"
+    log.info(
+        "record %d: %s version %d, %s now serves: %s", change.number, change.action, change.version, model_name, serves
+    )
     return change
 
 

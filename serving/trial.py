@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from serving.client import GrpcClient, Prediction
 
-__all__ = ["Answers", "ask", "wait_for_label", "wait_for_version"]
+__all__ = ["Answers", "ask", "wait_for_label"]
 
 log = logging.getLogger(__name__)
 
@@ -118,29 +118,6 @@ def wait_for_label(client: GrpcClient, label: str, version: int, seconds: float)
                 f"{client.address} does not serve version {version} as {label} within {seconds:g} s: {there}; "
                 f"{_states(client)}.",
                 "See the logs of the model server and of the sync beside it.",
-            )
-        time.sleep(POLL_SECONDS)
-
-
-def wait_for_version(client: GrpcClient, version: int, seconds: float) -> None:
-    """Wait until a server has loaded a version, under whatever label.
-
-    Raises:
-        ServingError: it has not within the limit.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if any(one.version == version and one.state == "AVAILABLE" for one in client.status()):
-                return
-        except ServingError as error:
-            if time.monotonic() > deadline:
-                raise
-            log.debug("%s", error)
-        if time.monotonic() > deadline:
-            raise ServingError(
-                f"{client.address} has not loaded version {version} within {seconds:g} s: {_states(client)}.",
-                "See the model server's log.",
             )
         time.sleep(POLL_SECONDS)
 
