@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ml.candidates import Contender
     from ml.config import CardSettings
     from ml.context import Context
-    from ml.report import SplitCounts
+    from ml.page_parts import SplitCounts
 
 __all__ = ["ModelCard", "describe_model", "render_model_card"]
 

@@ -10,20 +10,16 @@ from ml.approval import find_approval, load_decision
 from ml.candidates import weights_notice
 from ml.errors import NotFoundError
 from ml.label_report import load_labels_view
+from ml.page_parts import CANDIDATE_FIGURES, EXAMINATION_FIGURES, WIDE_FIGURES, LeaderboardRow, RuleView
 from ml.plan import load_plan
 from ml.promotions import load_changes, promotion_of
 from ml.report import (
-    CANDIDATE_FIGURES,
-    EXAMINATION_FIGURES,
-    WIDE_FIGURES,
     AblationView,
     CandidateView,
     ClassRow,
     DecisionView,
     Figure,
-    LeaderboardRow,
     MemberView,
-    RuleView,
     RunPage,
     render_run_report,
     split_counts,

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from browser import open_offline
-from ml.report import CANDIDATE_FIGURES, EXAMINATION_FIGURES
+from ml.page_parts import CANDIDATE_FIGURES, EXAMINATION_FIGURES
 from ml.steps import report
 from ml.storage import dump_json
 

@@ -1,0 +1,1 @@
+"""What the Models page shows: read from the store and asked of the model server."""
