@@ -10,10 +10,11 @@ from ml import layout
 from ml.candidates import weights_notice
 from ml.confounders import STRONG
 from ml.plan import load_plan
-from ml.report import WRITING, split_counts
+from ml.report import split_counts
 from ml.snapshots import Snapshot
 from ml.storage import read_json
 from ml.templating import make_environment, plain_markdown
+from ml.writing import WRITING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
