@@ -8,9 +8,11 @@ from ml.errors import DataError
 from ml.page_parts import LeaderboardRow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["candidate_kind", "champion_row", "leaderboard_rows", "row_of"]
+    from ml.page_parts import Interval
+
+__all__ = ["candidate_kind", "champion_row", "interval_of", "leaderboard_rows", "row_of"]
 
 
 def row_of(evaluation: Mapping[str, Any], variant: str) -> Mapping[str, Any]:
@@ -44,6 +46,11 @@ def candidate_kind(row: Mapping[str, Any]) -> str:
     return "ensemble" if len(row["members"]) > 1 else ""
 
 
+def interval_of(ends: Sequence[float] | None) -> Interval:
+    """An interval from JSON, which has no tuples."""
+    return None if ends is None else (float(ends[0]), float(ends[1]))
+
+
 def _row(row: Mapping[str, Any], chosen: str) -> LeaderboardRow:
     return LeaderboardRow(
         variant=row["variant"],
@@ -55,8 +62,8 @@ def _row(row: Mapping[str, Any], chosen: str) -> LeaderboardRow:
         weights=row["weights"],
         kind=candidate_kind(row),
         latency_ms=None if row["latency_ms_p50"] is None else (row["latency_ms_p50"], row["latency_ms_p95"]),
-        macro_f1_interval=row["metrics"]["intervals"]["macro_f1"],
-        accuracy_interval=row["metrics"]["intervals"]["accuracy"],
+        macro_f1_interval=interval_of(row["metrics"]["intervals"]["macro_f1"]),
+        accuracy_interval=interval_of(row["metrics"]["intervals"]["accuracy"]),
         calibration_error=row["metrics"]["calibration_error"],
         temperature=row["temperature"],
     )

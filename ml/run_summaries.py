@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ml import layout
 from ml.candidates import load_candidate
 from ml.errors import DataError, NotFoundError
-from ml.leaderboard import row_of
+from ml.leaderboard import interval_of, row_of
 from ml.records import write_pack
 from ml.run_outcome import load_outcome
 from ml.storage import dump_json, read_json
@@ -76,7 +76,7 @@ class RunSummary:
             DataError: it is something else.
         """
         try:
-            intervals = {name: document[name] and tuple(document[name]) for name in INTERVALS}
+            intervals = {name: interval_of(document[name]) for name in INTERVALS}
             summary = cls(**{**document, **intervals})
             datetime.fromisoformat(summary.decided_at)
         except (KeyError, TypeError, ValueError) as error:
@@ -128,9 +128,9 @@ def summarise(store: Store, run_id: str, outcome: RunOutcome) -> RunSummary:
         variant=outcome.variant,
         weights=winner["weights"],
         macro_f1=winner["macro_f1"],
-        macro_f1_interval=intervals["macro_f1"],
+        macro_f1_interval=interval_of(intervals["macro_f1"]),
         accuracy=winner["accuracy"],
-        accuracy_interval=intervals["accuracy"],
+        accuracy_interval=interval_of(intervals["accuracy"]),
         cleared=outcome.cleared,
         reason=outcome.decided.document["reason"],
         waits=outcome.waits,
