@@ -22,6 +22,7 @@ __all__ = [
     "LANDING",
     "LATEST_SNAPSHOT",
     "MONITORING",
+    "PACKS",
     "PAGE_IMAGES",
     "PREDICTIONS",
     "MODEL_CARD",
@@ -35,6 +36,7 @@ __all__ = [
     "SERVING_FACTS",
     "SERVING_LABELS",
     "SNAPSHOTS",
+    "SUMMARIES",
     "SUMS",
     "WARMUP",
     "WATCH",
@@ -47,6 +49,7 @@ __all__ = [
     "ingest_key",
     "model_prefix",
     "monitoring_key",
+    "pack_key",
     "part_key",
     "predictions_key",
     "printable",
@@ -60,6 +63,7 @@ __all__ = [
     "run_prefix",
     "safe_run_id",
     "snapshot_key",
+    "summary_key",
     "tombstone_key",
 ]
 
@@ -79,6 +83,9 @@ ATTRIBUTES_FILE = "attributes.parquet"
 FEATURES = "features/"
 RUNS = "runs/"
 PROMOTIONS = "promotions/"
+#: What the Models page shows of each run, and copies of many small records in one object, for whoever reads them all.
+SUMMARIES = "summaries/"
+PACKS = "packs/"
 #: Batches of predictions, a folder each.
 PREDICTIONS = "predictions/"
 #: What is kept of requests, for whoever asks for it, and what was found about them.
@@ -208,6 +215,16 @@ def model_prefix(model_name: str, version: int) -> str:
 def promotion_key(model_name: str, number: int) -> str:
     """Key of one record of what serves."""
     return f"{PROMOTIONS}{model_name}/{number:08d}.json"
+
+
+def summary_key(model_name: str, run_id: str) -> str:
+    """Key of what the Models page shows of a run; without a run, the prefix of all."""
+    return f"{SUMMARIES}{model_name}/" + (f"{safe_run_id(run_id)}.json" if run_id else "")
+
+
+def pack_key(prefix: str) -> str:
+    """Key of the copies of the records below a prefix, e.g. ``summaries/classifier/``."""
+    return f"{PACKS}{prefix.rstrip('/')}.json"
 
 
 def request_parts(model_name: str, date: str) -> str:
