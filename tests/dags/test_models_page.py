@@ -247,7 +247,7 @@ def test_a_store_that_cannot_be_read_is_said_and_not_kept(visit, set_up, monkeyp
 
 
 def test_the_widget_on_home_tells_the_champion_and_the_last_decision(visit, store):
-    record_promotion(store, "quartet", "run-1", "vgg16", version=7)
+    record_promotion(store, "classifier", "run-1", "vgg16", version=7)
 
     told = visit("viewer").get(f"{PREFIX}/api/headline").json()
 
@@ -265,8 +265,8 @@ def test_each_dag_has_a_tab_with_its_part_of_the_page(visit, store, dag_id):
 
 
 def test_what_people_wrote_is_text_on_the_page(visit, store):
-    record_promotion(store, "quartet", "run-1", "vgg16", by="<img src=x onerror=alert(1)>")
-    store.put("summaries/quartet/broken.json", dump_json({"run_id": "<script>"}))
+    record_promotion(store, "classifier", "run-1", "vgg16", by="<img src=x onerror=alert(1)>")
+    store.put("summaries/classifier/broken.json", dump_json({"run_id": "<script>"}))
 
     page = visit("admin").get(f"{PREFIX}/models").text
 
