@@ -8,6 +8,8 @@ from typing import Any
 from airflow.sdk import Asset
 
 from plugins.alerts import record_failure
+from plugins.owner import OWNER
+from plugins.retrying import RETRY_POLICY
 
 __all__ = ["CHAMPION", "DEFAULT_ARGS", "PREDICTIONS", "SNAPSHOT"]
 
@@ -19,10 +21,13 @@ CHAMPION = Asset(name="champion", uri="quartet://models/champion", group="quarte
 PREDICTIONS = Asset(name="predictions", uri="quartet://predictions/latest", group="quartet")
 
 DEFAULT_ARGS: dict[str, Any] = {
-    "owner": "quartet",
+    "owner": OWNER,
     "retries": 2,
+    "retry_policy": RETRY_POLICY,
+    # Twice as long from try to try, and up to twice that again, so that tasks do not come back all at once.
     "retry_delay": timedelta(seconds=30),
-    "retry_exponential_backoff": True,
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=10),
     "execution_timeout": timedelta(hours=2),
     "on_failure_callback": record_failure,
 }
