@@ -21,7 +21,7 @@ from typing import Any
 
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
 
-from plugins.alerts import FailureNotifier
+from plugins.alerts import dag_alerts
 from plugins.assets import DEFAULT_ARGS, PREDICTIONS
 from plugins.step_context import open_context
 
@@ -31,7 +31,7 @@ from plugins.step_context import open_context
     schedule=None,
     default_args=DEFAULT_ARGS,
     dagrun_timeout=timedelta(hours=24),
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("batch_predict"),
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,

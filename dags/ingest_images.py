@@ -24,9 +24,8 @@ from typing import Any
 
 from airflow.sdk import Metadata, dag, task
 
-from plugins.alerts import FailureNotifier, warn_of_quality
+from plugins.alerts import dag_alerts, warn_of_quality
 from plugins.assets import DEFAULT_ARGS, SNAPSHOT
-from plugins.deadlines import ingest_deadline
 from plugins.step_context import open_context
 
 
@@ -35,8 +34,7 @@ from plugins.step_context import open_context
     schedule=None,
     default_args=DEFAULT_ARGS,
     dagrun_timeout=timedelta(hours=6),
-    deadline=ingest_deadline(),
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("ingest_images"),
     max_active_runs=1,
     tags=["quartet", "data"],
     doc_md=__doc__,

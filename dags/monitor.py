@@ -23,7 +23,7 @@ from typing import Any
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from plugins.alerts import FailureNotifier, warn_of_findings
+from plugins.alerts import dag_alerts, warn_of_findings
 from plugins.assets import DEFAULT_ARGS
 from plugins.schedules import monitor_schedule
 from plugins.starting import start_dag
@@ -37,7 +37,7 @@ from plugins.step_context import open_context
     catchup=False,
     default_args=DEFAULT_ARGS | {"execution_timeout": timedelta(minutes=30)},
     dagrun_timeout=timedelta(hours=2),
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("monitor"),
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,

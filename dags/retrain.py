@@ -31,7 +31,7 @@ from typing import Any
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from plugins.alerts import FailureNotifier, warn_of_canary, warn_of_rejection, warn_of_watch
+from plugins.alerts import dag_alerts, tell_of_promotion, warn_of_canary, warn_of_rejection, warn_of_watch
 from plugins.approval import LONGEST_WAIT, PromotionApproval
 from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
 from plugins.step_context import open_context
@@ -42,7 +42,7 @@ from plugins.step_context import open_context
     schedule=[SNAPSHOT],
     default_args=DEFAULT_ARGS,
     dagrun_timeout=timedelta(hours=12) + LONGEST_WAIT,
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("retrain"),
     max_active_runs=1,
     tags=["quartet", "training"],
     doc_md=__doc__,
@@ -181,6 +181,7 @@ def retrain() -> None:
             raise AirflowSkipException(trial["reason"])
         with open_context() as context:
             promotion = promote.run(context, retrain_id, datetime.now(UTC))
+            tell_of_promotion(context, promotion)
         yield Metadata(CHAMPION, extra=promotion)
         return promotion["version"]
 

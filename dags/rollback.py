@@ -19,7 +19,7 @@ from typing import Any
 
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
 
-from plugins.alerts import FailureNotifier, tell_of_rollback
+from plugins.alerts import dag_alerts, tell_of_rollback
 from plugins.assets import CHAMPION, DEFAULT_ARGS
 from plugins.step_context import open_context
 
@@ -29,7 +29,7 @@ from plugins.step_context import open_context
     schedule=None,
     default_args=DEFAULT_ARGS,
     dagrun_timeout=timedelta(hours=1),
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("rollback"),
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,
