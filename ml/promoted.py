@@ -92,8 +92,8 @@ def _before(champion: Champion | None, run: _Run) -> str:
     low, high = compared["difference_interval"]
     difference = compared["challenger"] - compared["champion"]
     return (
-        f"{words}; difference {difference:+.4f} (95 % from {low:+.4f} to {high:+.4f}), on {compared['images']:,} "
-        "images that it was not trained on"
+        f"{words}; difference {difference:+.4f} (95 % interval {low:+.4f} to {high:+.4f}), on {compared['images']:,} "
+        f"test images that version {champion.version} was not trained on"
     )
 
 
@@ -103,7 +103,7 @@ def _interval(metrics: Mapping[str, Any]) -> Sequence[float] | None:
 
 
 def _score(value: float, interval: Sequence[float] | None) -> str:
-    return f"{value:.4f}" + (f" (95 % from {interval[0]:.4f} to {interval[1]:.4f})" if interval else "")
+    return f"{value:.4f}" + (f" (95 % interval {interval[0]:.4f} to {interval[1]:.4f})" if interval else "")
 
 
 def _decided_by(change: Change) -> str:

@@ -55,7 +55,7 @@ def warn_of_quality(settings: Settings, validation: Mapping[str, Any]) -> None:
 
     if validation["warnings"]:
         page = snapshot_page(airflow_url(settings), validation["snapshot_id"])
-        _tell(settings, quality_alert, validation, pages={"snapshot": page})
+        _tell(settings, quality_alert, validation, pages={"page of the snapshot": page})
 
 
 def warn_of_rejection(context: Context, decision: Mapping[str, Any]) -> None:
@@ -119,7 +119,7 @@ def tell_of_rollback(settings: Settings, change: Mapping[str, Any]) -> None:
     """Tell that somebody made another version the stable one."""
     from ml.alerting import rollback_alert
 
-    _tell(settings, rollback_alert, change, pages={"Models": models_page(airflow_url(settings))})
+    _tell(settings, rollback_alert, change, pages={"Models page": models_page(airflow_url(settings))})
 
 
 def warn_of_findings(settings: Settings, report: Mapping[str, Any]) -> None:
@@ -128,7 +128,7 @@ def warn_of_findings(settings: Settings, report: Mapping[str, Any]) -> None:
 
     if report["alert"]:
         page = monitoring_page(airflow_url(settings), report["monitor_id"])
-        _tell(settings, monitoring_alert, report, pages={"page": page})
+        _tell(settings, monitoring_alert, report, pages={"page of the look": page})
 
 
 def _tell(settings: Settings, make: Callable[..., Alert], *about: Any, pages: Mapping[str, str]) -> None:
@@ -150,11 +150,11 @@ def _run_pages(context: Context, run_id: str) -> dict[str, str]:
     from ml import layout
 
     return {
-        "page": run_page(airflow_url(context.settings), run_id),
+        "page of the run": run_page(airflow_url(context.settings), run_id),
         "page in the store": context.store.uri(layout.run_key(run_id, "report.html")),
     }
 
 
 def _serving_pages(settings: Settings, run_id: str) -> dict[str, str]:
     base_url = airflow_url(settings)
-    return {"Models": models_page(base_url), "page of the run": run_page(base_url, run_id)}
+    return {"Models page": models_page(base_url), "page of the run": run_page(base_url, run_id)}

@@ -128,7 +128,7 @@ def _pages_of(failure: Mapping[str, Any] | None, base_url: str) -> list[Link]:
     from ml.alerting import Link
 
     snapshot_id = failure and failure.get("facts", {}).get("snapshot")
-    return [Link("snapshot", snapshot_page(base_url, snapshot_id))] if snapshot_id else []
+    return [Link("page of the snapshot", snapshot_page(base_url, snapshot_id))] if snapshot_id else []
 
 
 def _approval_of(run: RunReference, settings: Settings, base_url: str) -> Link | None:

@@ -42,7 +42,7 @@ def promotion_alert(promoted: Promoted, pages: Sequence[Link], run: RunReference
             Fact("champion before", promoted.before),
             Fact("decided by", promoted.decided_by),
             Fact("serves since", f"{change.when:%Y-%m-%d %H:%M:%S %Z}"),
-            Fact("trained in run", change.run_id),
+            *(() if change.run_id == run.run_id else (Fact("trained in run", change.run_id),)),
             Fact("trained on snapshot", change.snapshot_id),
             *run.facts,
         ),

@@ -40,7 +40,7 @@ def tell(alert: Alert, settings: Settings) -> list[Delivery]:
         store = quick_store(settings.store)
         claim = claim_window(store, alert, length)
     except Exception as error:  # whatever a broken disk or an S3 library may raise: the alert comes first
-        _warn("is sent unfolded", alert, error)
+        log.warning("alert '%s' is sent unfolded, the store cannot be asked: %s", alert.title, error, exc_info=True)
         return send(alert, settings.alerts)
     if claim is None:
         log.info("alert '%s' folded: the same cause was told less than %s ago", alert.title, length)
@@ -49,7 +49,7 @@ def tell(alert: Alert, settings: Settings) -> list[Delivery]:
     try:
         _remember(store, claim, alert, deliveries)
     except Exception as error:
-        _warn("is not remembered as sent, and may be sent again", alert, error)
+        log.warning("alert '%s' is not remembered as sent: %s", alert.title, error, exc_info=True)
     return deliveries
 
 
@@ -81,8 +81,3 @@ def _with_untold(alert: Alert, untold: Untold | None) -> Alert:
 
 def _has_channels(settings: AlertSettings) -> bool:
     return any(channel is not None for channel in (settings.slack, settings.smtp, settings.webhook))
-
-
-def _warn(consequence: str, alert: Alert, error: Exception) -> None:
-    what = f"{type(error).__name__}: {error}"
-    log.warning("alert '%s' %s, the store is out of reach: %s", alert.title, consequence, what, exc_info=error)
