@@ -21,7 +21,7 @@ from typing import Any
 
 from airflow.sdk import Metadata, Param, dag, get_current_context
 
-from plugins.alerts import FailureNotifier
+from plugins.alerts import dag_alerts
 from plugins.assets import DEFAULT_ARGS, PREDICTIONS
 from plugins.links import MODELS_PAGE
 from plugins.made import batch_file
@@ -36,7 +36,7 @@ from plugins.tasks import step
     default_args=DEFAULT_ARGS,
     owner_links=owner_links(),
     dagrun_timeout=timedelta(hours=24),
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("batch_predict"),
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,

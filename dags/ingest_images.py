@@ -26,9 +26,8 @@ from typing import Any
 from airflow.sdk import Metadata, TaskGroup, dag
 
 from ml.layout import LANDING
-from plugins.alerts import FailureNotifier, warn_of_quality
+from plugins.alerts import dag_alerts, warn_of_quality
 from plugins.assets import DEFAULT_ARGS, SNAPSHOT
-from plugins.deadlines import ingest_deadline
 from plugins.links import DATA_DOCS, SNAPSHOT_PAGE
 from plugins.made import chunk_file, ingest_plan, key, snapshot_file
 from plugins.owner import owner_links
@@ -42,8 +41,7 @@ from plugins.tasks import short_circuit_step, step
     default_args=DEFAULT_ARGS,
     owner_links=owner_links(),
     dagrun_timeout=timedelta(hours=6),
-    deadline=ingest_deadline(),
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("ingest_images"),
     max_active_runs=1,
     tags=["quartet", "data"],
     doc_md=__doc__,

@@ -23,7 +23,7 @@ from typing import Any
 from airflow.sdk import TaskGroup, dag
 from airflow.sdk.exceptions import AirflowSkipException
 
-from plugins.alerts import FailureNotifier, warn_of_findings
+from plugins.alerts import dag_alerts, warn_of_findings
 from plugins.assets import DEFAULT_ARGS
 from plugins.links import MODELS_PAGE, MONITOR_PAGE
 from plugins.made import monitor_file
@@ -42,7 +42,7 @@ from plugins.tasks import step
     default_args=DEFAULT_ARGS | {"execution_timeout": timedelta(minutes=30)},
     owner_links=owner_links(),
     dagrun_timeout=timedelta(hours=2),
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("monitor"),
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,

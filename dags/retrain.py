@@ -32,7 +32,7 @@ from typing import Any
 from airflow.sdk import Metadata, Param, TaskGroup, dag, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from plugins.alerts import FailureNotifier, warn_of_canary, warn_of_rejection, warn_of_watch
+from plugins.alerts import dag_alerts, tell_of_promotion, warn_of_canary, warn_of_rejection, warn_of_watch
 from plugins.approval import LONGEST_WAIT, PromotionApproval
 from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
 from plugins.links import MLFLOW_RUN, MODELS_PAGE, RUN_PAGE
@@ -48,7 +48,7 @@ from plugins.tasks import step
     default_args=DEFAULT_ARGS,
     owner_links=owner_links(),
     dagrun_timeout=timedelta(hours=12) + LONGEST_WAIT,
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("retrain"),
     max_active_runs=1,
     tags=["quartet", "training"],
     doc_md=__doc__,
@@ -247,6 +247,7 @@ def retrain() -> None:
             raise AirflowSkipException(trial["reason"])
         with open_context() as context:
             promotion = promote.run(context, retrain_id, datetime.now(UTC))
+            tell_of_promotion(context, promotion)
         yield Metadata(CHAMPION, extra=promotion)
         return promotion["version"]
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from airflow.sdk import Metadata, Param, dag, get_current_context
 
-from plugins.alerts import FailureNotifier, tell_of_rollback
+from plugins.alerts import dag_alerts, tell_of_rollback
 from plugins.assets import CHAMPION, DEFAULT_ARGS
 from plugins.links import MODELS_PAGE
 from plugins.made import promotions
@@ -34,7 +34,7 @@ from plugins.tasks import step
     default_args=DEFAULT_ARGS,
     owner_links=owner_links(),
     dagrun_timeout=timedelta(hours=1),
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("rollback"),
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,

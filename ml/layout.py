@@ -7,6 +7,7 @@ import re
 
 __all__ = [
     "ABLATION_ENDING",
+    "ALERTS",
     "APPROVAL",
     "ATTRIBUTES",
     "ATTRIBUTES_FILE",
@@ -41,6 +42,7 @@ __all__ = [
     "WARMUP",
     "WATCH",
     "ablation_name",
+    "alert_key",
     "arrivals_key",
     "attributes_key",
     "calibration_key",
@@ -91,6 +93,8 @@ PREDICTIONS = "predictions/"
 #: What is kept of requests, for whoever asks for it, and what was found about them.
 REQUESTS = "requests/"
 MONITORING = "monitoring/"
+#: What was told of a cause and when, so that the same is not told again at once.
+ALERTS = "alerts/"
 LATEST_SNAPSHOT = "snapshots/latest.json"
 #: Within a published version, the last object that is written: lines of ``<sha256>  <path>``, as sha256sum has them.
 SUMS = "SHA256SUMS"
@@ -200,6 +204,11 @@ def run_prefix(run_id: str) -> str:
 def run_key(run_id: str, *parts: str) -> str:
     """Key of a file of a run, e.g. ``run_key(run_id, "vgg16", "metrics.json")``."""
     return run_prefix(run_id) + "/".join(parts)
+
+
+def alert_key(digest: str) -> str:
+    """Key of what was told of one cause, given the cause's SHA-256."""
+    return f"{ALERTS}{digest}.json"
 
 
 def ablation_name(variant: str) -> str:

@@ -72,7 +72,7 @@ class PromotionApproval(ApprovalOperator):
                 return self._ask(context)
             approval = approve.answer(step_context, self.retrain_id, self._answer(event))
             if approval.answer is not None and approval.answer.timed_out:
-                warn_of_silence(step_context.settings, str(approval))
+                warn_of_silence(step_context, self.retrain_id, str(approval))
         # On the command line somebody may have been quicker.
         recorded = self.APPROVE if approval.approved else self.REJECT
         super().execute_complete(context, event | {"chosen_options": [recorded]})
@@ -84,14 +84,13 @@ class PromotionApproval(ApprovalOperator):
         now = datetime.now(UTC)
         with open_context() as step_context:
             request = approve.run(step_context, self.retrain_id, now)
-            settings = step_context.settings
-        approval = settings.gate.approval
+        approval = step_context.settings.gate.approval
         if request["waits"] and approval is not None:
             self.subject = f"Promote {request['variant']} of {self.retrain_id}?"
             self.body = _describe(request)
             self.response_timeout = timedelta(hours=approval.timeout_hours)
             self.assigned_users = [HITLUser(id=name, name=name) for name in approval.approvers] or None
-            tell_of_approval(settings, request, now + self.response_timeout)
+            tell_of_approval(step_context, request, now + self.response_timeout)
             super().execute(context)
         return {name: request[name] for name in ("promoted", "reason")}
 
