@@ -22,7 +22,7 @@ from typing import Any
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
 
 from plugins.alerts import FailureNotifier
-from plugins.assets import DEFAULT_ARGS, PREDICTIONS
+from plugins.assets import CHAMPION, DEFAULT_ARGS, PREDICTIONS
 from plugins.step_context import open_context
 
 
@@ -64,7 +64,7 @@ from plugins.step_context import open_context
 def batch_predict() -> None:
     """Plan, ask, publish."""
 
-    @task(doc_md="List the images and pin the version; returns the shards.")
+    @task(inlets=[CHAMPION], doc_md="List the images and pin the version; returns the shards.")
     def plan_predictions(batch_id: str) -> list[str]:
         from datetime import UTC, datetime
 

@@ -4,6 +4,9 @@
 Takes what is new in the landing zone into the content-addressed store, validates the resulting snapshot with Great
 Expectations, and publishes it. Refused objects go to quarantine with a reason.
 
+Started when something new lies in the landing zone, once a day in case nobody noticed, or by hand.
+`QUARTET_LANDING_POLL_SECONDS` and `QUARTET_INGEST_SCHEDULE` change how often.
+
 | task | does |
 |--|--|
 | `list_arrivals` | compares the landing zone with the ledger of what was seen, and cuts what is new into chunks |
@@ -25,14 +28,16 @@ from typing import Any
 from airflow.sdk import Metadata, dag, task
 
 from plugins.alerts import FailureNotifier, warn_of_quality
-from plugins.assets import DEFAULT_ARGS, SNAPSHOT
+from plugins.assets import DEFAULT_ARGS, LANDING, SNAPSHOT
 from plugins.deadlines import ingest_deadline
+from plugins.schedules import ingest_schedule
 from plugins.step_context import open_context
 
 
 @dag(
     dag_display_name="Ingest images",
-    schedule=None,
+    schedule=ingest_schedule(LANDING),
+    catchup=False,
     default_args=DEFAULT_ARGS,
     dagrun_timeout=timedelta(hours=6),
     deadline=ingest_deadline(),
@@ -44,7 +49,7 @@ from plugins.step_context import open_context
 def ingest_images() -> None:
     """List, take in, assemble, describe, validate, publish."""
 
-    @task(doc_md="Compare the landing zone with the ledger; returns the chunks of what is new.")
+    @task(inlets=[LANDING], doc_md="Compare the landing zone with the ledger; returns the chunks of what is new.")
     def list_arrivals(ingest_id: str) -> list[str]:
         from datetime import UTC, datetime
 

@@ -1,8 +1,9 @@
 """
 # Retrain
 
-Started by a published snapshot, or by hand. Brings the feature cache up to date, trains a head for each variant,
-measures them and the champion on the frozen test split, and promotes the winner if the gate lets it.
+Started by a published snapshot, by the clock where `QUARTET_RETRAIN_SCHEDULE` asks for it, or by hand. Brings the
+feature cache up to date, trains a head for each variant, measures them and the champion on the frozen test split, and
+promotes the winner if the gate lets it.
 
 | task | does |
 |--|--|
@@ -34,12 +35,14 @@ from airflow.sdk.exceptions import AirflowSkipException
 from plugins.alerts import FailureNotifier, warn_of_canary, warn_of_rejection, warn_of_watch
 from plugins.approval import LONGEST_WAIT, PromotionApproval
 from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
+from plugins.schedules import retrain_schedule
 from plugins.step_context import open_context
 
 
 @dag(
     dag_display_name="Retrain",
-    schedule=[SNAPSHOT],
+    schedule=retrain_schedule(SNAPSHOT),
+    catchup=False,
     default_args=DEFAULT_ARGS,
     dagrun_timeout=timedelta(hours=12) + LONGEST_WAIT,
     on_failure_callback=FailureNotifier(),
@@ -74,7 +77,7 @@ from plugins.step_context import open_context
 def retrain() -> None:
     """Train, measure, gate, promote."""
 
-    @task(doc_md="Lay down what the run trains on; returns the variants.")
+    @task(inlets=[SNAPSHOT], doc_md="Lay down what the run trains on; returns the variants.")
     def split(retrain_id: str) -> list[str]:
         from ml.steps import split
 

@@ -53,7 +53,11 @@ from plugins.step_context import open_context
 def rollback() -> None:
     """Record, and see that it serves."""
 
-    @task(outlets=[CHAMPION], doc_md="Append the rollback to the record of what serves, and move the aliases.")
+    @task(
+        inlets=[CHAMPION],
+        outlets=[CHAMPION],
+        doc_md="Append the rollback to the record of what serves, and move the aliases.",
+    )
     def roll_back() -> Any:
         from datetime import UTC, datetime
 

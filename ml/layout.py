@@ -32,10 +32,12 @@ __all__ = [
     "RELEASES",
     "REQUESTS",
     "RUNS",
+    "SEEN",
     "SERVING_FACTS",
     "SERVING_LABELS",
     "SNAPSHOTS",
     "SUMS",
+    "TOLD",
     "WARMUP",
     "WATCH",
     "ablation_name",
@@ -66,6 +68,9 @@ __all__ = [
 LANDING = "landing/"
 #: Below the landing zone: labels and groups of objects whose folders do not say them.
 LABELS_FILE = "labels.csv"
+#: What the newest ingest saw in the landing zone, and what was last told to be new there.
+SEEN = "arrivals/seen"
+TOLD = "arrivals/told.json"
 IMAGES = "images/"
 QUARANTINE = "quarantine/"
 RELEASES = "releases/"
