@@ -64,7 +64,7 @@ from plugins.step_context import open_context
 def batch_predict() -> None:
     """Plan, ask, publish."""
 
-    @task(inlets=[CHAMPION], doc_md="List the images and pin the version; returns the shards.")
+    @task(doc_md="List the images and pin the version; returns the shards.")
     def plan_predictions(batch_id: str) -> list[str]:
         from datetime import UTC, datetime
 
@@ -82,7 +82,11 @@ def batch_predict() -> None:
         with open_context() as context:
             return predict_shard.run(context, batch_id, shard)
 
-    @task(outlets=[PREDICTIONS], doc_md="See that all shards are answered, and say that the batch is finished.")
+    @task(
+        inlets=[CHAMPION],
+        outlets=[PREDICTIONS],
+        doc_md="See that all shards are answered, and say that the batch is finished.",
+    )
     def publish_predictions(batch_id: str) -> Any:
         from datetime import UTC, datetime
 

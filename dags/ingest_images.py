@@ -49,7 +49,7 @@ from plugins.step_context import open_context
 def ingest_images() -> None:
     """List, take in, assemble, describe, validate, publish."""
 
-    @task(inlets=[LANDING], doc_md="Compare the landing zone with the ledger; returns the chunks of what is new.")
+    @task(doc_md="Compare the landing zone with the ledger; returns the chunks of what is new.")
     def list_arrivals(ingest_id: str) -> list[str]:
         from datetime import UTC, datetime
 
@@ -92,13 +92,19 @@ def ingest_images() -> None:
             warn_of_quality(context.settings, validation)
         return validation
 
-    @task(outlets=[SNAPSHOT], doc_md="Point to the snapshot and publish the asset that starts `retrain`.")
+    @task(
+        inlets=[LANDING],
+        outlets=[SNAPSHOT],
+        doc_md="Point to the snapshot and publish the asset that starts `retrain`.",
+    )
     def publish_snapshot(validation: dict[str, Any]) -> Any:
+        from ml.event_facts import snapshot_facts
         from ml.steps import publish_snapshot
 
         with open_context() as context:
             published = publish_snapshot.run(context, validation["snapshot_id"])
-        yield Metadata(SNAPSHOT, extra=published)
+            facts = snapshot_facts(context, published["snapshot_id"])
+        yield Metadata(SNAPSHOT, extra=published | facts)
 
     @task(doc_md="Remove from the landing zone what was taken in, if the settings say so.")
     def clear_landing() -> dict[str, Any]:

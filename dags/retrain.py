@@ -77,7 +77,7 @@ from plugins.step_context import open_context
 def retrain() -> None:
     """Train, measure, gate, promote."""
 
-    @task(inlets=[SNAPSHOT], doc_md="Lay down what the run trains on; returns the variants.")
+    @task(doc_md="Lay down what the run trains on; returns the variants.")
     def split(retrain_id: str) -> list[str]:
         from ml.steps import split
 
@@ -174,17 +174,19 @@ def retrain() -> None:
             warn_of_canary(context.settings, trial)
         return {"passed": trial["passed"], "reason": trial["reason"]}
 
-    @task(outlets=[CHAMPION], doc_md="Make the version the stable one, and the champion.")
+    @task(inlets=[SNAPSHOT], outlets=[CHAMPION], doc_md="Make the version the stable one, and the champion.")
     def promote(retrain_id: str, trial: dict[str, Any]) -> Any:
         from datetime import UTC, datetime
 
+        from ml.event_facts import champion_facts
         from ml.steps import promote
 
         if not trial["passed"]:
             raise AirflowSkipException(trial["reason"])
         with open_context() as context:
             promotion = promote.run(context, retrain_id, datetime.now(UTC))
-        yield Metadata(CHAMPION, extra=promotion)
+            facts = champion_facts(context, promotion["number"])
+        yield Metadata(CHAMPION, extra=facts)
         return promotion["version"]
 
     @task(doc_md="Look after the new version for a while; go back to the one before if it does badly.")

@@ -53,14 +53,11 @@ from plugins.step_context import open_context
 def rollback() -> None:
     """Record, and see that it serves."""
 
-    @task(
-        inlets=[CHAMPION],
-        outlets=[CHAMPION],
-        doc_md="Append the rollback to the record of what serves, and move the aliases.",
-    )
+    @task(outlets=[CHAMPION], doc_md="Append the rollback to the record of what serves, and move the aliases.")
     def roll_back() -> Any:
         from datetime import UTC, datetime
 
+        from ml.event_facts import champion_facts
         from ml.rollback import Request
         from ml.steps import roll_back
 
@@ -73,7 +70,8 @@ def rollback() -> None:
             change = roll_back.run(context, request, datetime.now(UTC))
             roll_back.follow(context)
             tell_of_rollback(context.settings, change)
-        yield Metadata(CHAMPION, extra=change)
+            facts = champion_facts(context, change["number"])
+        yield Metadata(CHAMPION, extra=facts)
         return change["version"]
 
     @task(doc_md="Wait until the model server answers with the version.")

@@ -59,10 +59,14 @@ class Sightings:
         """Leave an object that was listed for another ingest."""
         self._left.add(fingerprint(key, etag))
 
-    def store(self, store: Store) -> None:
-        """Make this what the newest ingest saw, unless it is already: 8 bytes an object."""
+    def record(self) -> bytes:
+        """As it is stored: 8 bytes an object."""
         numbers = array("Q", [self._labels, *sorted(number for number in self._objects if number not in self._left)])
-        data = _little_endian(numbers).tobytes()
+        return _little_endian(numbers).tobytes()
+
+    def store(self, store: Store) -> None:
+        """Make this what the newest ingest saw, unless it is already."""
+        data = self.record()
         if _record(store)[0] != data:
             store.put(layout.SEEN, data)
 
