@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -17,8 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LandingTrigger"]
 
+log = logging.getLogger(__name__)
+
 #: However long a store does not answer, it is asked again after that many seconds, or the poll interval if longer.
 LONGEST_PAUSE = 900.0
+#: Of :class:`ml.landing_watch.News`, what an event says.
+TOLD = ("objects", "bytes", "labels", "listed")
 FAULT = "the landing zone cannot be watched, and will be tried again"
 
 
@@ -36,7 +39,7 @@ class LandingTrigger(BaseEventTrigger):
     def __init__(self, poll_seconds: float) -> None:
         super().__init__()
         self.poll_seconds = poll_seconds
-        self._failures = 0
+        self.failures = 0
         self._said = ""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -48,12 +51,12 @@ class LandingTrigger(BaseEventTrigger):
         stop = threading.Event()
         try:
             watch = await asyncio.to_thread(_begin, stop)
-            self.log.info("watching the landing zone every %g seconds", self.poll_seconds)
+            log.info("watching the landing zone every %g seconds", self.poll_seconds)
             while True:
                 event = await self._look(watch)
                 if event is not None:
                     yield TriggerEvent(event)
-                await asyncio.sleep(self._pause())
+                await asyncio.sleep(self.pause())
         finally:
             # A thread cannot be ended: it ends itself at the next object that it lists.
             stop.set()
@@ -64,23 +67,23 @@ class LandingTrigger(BaseEventTrigger):
         try:
             news = await asyncio.to_thread(watch.look)
         except ConfigError as error:
-            self._failures = 0
+            self.failures = 0
             if self._is_new(str(error)):
-                self.log.warning("%s: %s", FAULT, error)
+                log.warning("%s: %s", FAULT, error)
         except QuartetError as error:
-            self._failures += 1
+            self.failures += 1
             if self._is_new(str(error)):
-                self.log.warning("%s: %s", FAULT, error)
+                log.warning("%s: %s", FAULT, error)
         except Exception as error:
             # A trigger that ends with an error is started again a second later, and so on.
-            self._failures += 1
+            self.failures += 1
             if self._is_new(repr(error)):
-                self.log.exception(FAULT)
+                log.exception(FAULT)
         else:
             self._recover()
             if news is not None:
-                self.log.info("%d objects are new in the landing zone, of %d", news.objects, news.listed)
-                return asdict(news)
+                log.info("%d objects are new in the landing zone, of %d", news.objects, news.listed)
+                return {name: getattr(news, name) for name in TOLD}
         return None
 
     def _is_new(self, text: str) -> bool:
@@ -90,14 +93,14 @@ class LandingTrigger(BaseEventTrigger):
 
     def _recover(self) -> None:
         if self._said:
-            self.log.info("the landing zone is watched again")
-        self._failures, self._said = 0, ""
+            log.info("the landing zone is watched again")
+        self.failures, self._said = 0, ""
 
-    def _pause(self) -> float:
+    def pause(self) -> float:
+        """Seconds to the next look: twice as many after each failure in a row."""
         longest = max(self.poll_seconds, LONGEST_PAUSE)
-        with suppress(OverflowError):
-            return min(longest, self.poll_seconds * 2.0**self._failures)
-        return longest
+        # More doublings than these pass any limit, and in the end what a float can hold.
+        return min(longest, self.poll_seconds * 2.0 ** min(self.failures, 64))
 
 
 def _begin(stop: threading.Event) -> LandingWatch:
