@@ -10,8 +10,6 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable
-
 from ml.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,6 +21,7 @@ __all__ = [
     "INGEST_SCHEDULE_VARIABLE",
     "LANDING_POLL_VARIABLE",
     "MONITOR_SCHEDULE_VARIABLE",
+    "NEVER",
     "RETRAIN_SCHEDULE_VARIABLE",
     "ingest_schedule",
     "landing_poll_seconds",
@@ -90,6 +89,9 @@ def landing_poll_seconds(environ: Mapping[str, str] | None = None) -> float | No
 
 
 def _asset_or_time(asset: Asset, environ: Mapping[str, str] | None, variable: str, default: str) -> Any:
+    # Not above: the local stack sets these variables, and does without seconds of Airflow.
+    from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable
+
     text = _text(environ, variable, default)
     if text == NEVER:
         return [asset]
