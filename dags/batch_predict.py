@@ -22,7 +22,7 @@ from typing import Any
 from airflow.sdk import Metadata, Param, dag, get_current_context
 
 from plugins.alerts import dag_alerts
-from plugins.assets import DEFAULT_ARGS, PREDICTIONS
+from plugins.assets import CHAMPION, DEFAULT_ARGS, PREDICTIONS
 from plugins.links import MODELS_PAGE
 from plugins.made import batch_file
 from plugins.owner import owner_links
@@ -99,6 +99,7 @@ def batch_predict() -> None:
             return predict_shard.run(context, batch_id, shard)
 
     @step(
+        inlets=[CHAMPION],
         outlets=[PREDICTIONS],
         makes=batch_file("batch.json"),
         task_display_name="Publish the answers",

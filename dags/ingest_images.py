@@ -4,6 +4,9 @@
 Takes what is new in the landing zone into the content-addressed store, validates the resulting snapshot with Great
 Expectations, and publishes it. Refused objects go to quarantine with a reason.
 
+Started when something new lies in the landing zone, once a day in case nobody noticed, or by hand.
+`QUARTET_LANDING_POLL_SECONDS` and `QUARTET_INGEST_SCHEDULE` change how often.
+
 | task | does |
 |--|--|
 | `list_arrivals` | compares the landing zone with the ledger of what was seen, and cuts what is new into chunks |
@@ -25,19 +28,21 @@ from typing import Any
 
 from airflow.sdk import Metadata, TaskGroup, dag
 
-from ml.layout import LANDING
+from ml import layout
 from plugins.alerts import dag_alerts, warn_of_quality
-from plugins.assets import DEFAULT_ARGS, SNAPSHOT
+from plugins.assets import DEFAULT_ARGS, LANDING, SNAPSHOT
 from plugins.links import DATA_DOCS, SNAPSHOT_PAGE
 from plugins.made import chunk_file, ingest_plan, key, snapshot_file
 from plugins.owner import owner_links
+from plugins.schedules import ingest_schedule
 from plugins.step_context import open_context
 from plugins.tasks import short_circuit_step, step
 
 
 @dag(
     dag_display_name="Ingest images",
-    schedule=None,
+    schedule=ingest_schedule(LANDING),
+    catchup=False,
     default_args=DEFAULT_ARGS,
     owner_links=owner_links(),
     dagrun_timeout=timedelta(hours=6),
@@ -120,6 +125,7 @@ def ingest_images() -> None:
         return validation
 
     @step(
+        inlets=[LANDING],
         outlets=[SNAPSHOT],
         links=[SNAPSHOT_PAGE, DATA_DOCS],
         makes=snapshot_file(),
@@ -127,15 +133,17 @@ def ingest_images() -> None:
         doc_md="Point to the snapshot and publish the asset that starts `retrain`.",
     )
     def publish_snapshot(validation: dict[str, Any]) -> Any:
+        from ml.event_facts import snapshot_facts
         from ml.steps import publish_snapshot
 
         with open_context() as context:
             published = publish_snapshot.run(context, validation["snapshot_id"])
-        yield Metadata(SNAPSHOT, extra=published)
+            facts = snapshot_facts(context, published["snapshot_id"])
+        yield Metadata(SNAPSHOT, extra=published | facts)
         return published["snapshot_id"]
 
     @step(
-        makes=key(LANDING),
+        makes=key(layout.LANDING),
         task_display_name="Clear the landing zone",
         doc_md="Remove from the landing zone what was taken in, if the settings say so.",
     )

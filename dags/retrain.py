@@ -1,9 +1,9 @@
 """
 # Retrain
 
-Started by a published snapshot, or by hand. Brings the feature cache up to date, trains a head for each variant,
-measures them and the champion on the frozen test split, and promotes the winner if the gate lets it. The groups of the
-graph are the stages of that.
+Started by a published snapshot, by the clock where `QUARTET_RETRAIN_SCHEDULE` asks for it, or by hand. Brings the
+feature cache up to date, trains a head for each variant, measures them and the champion on the frozen test split, and
+promotes the winner if the gate lets it. The groups of the graph are the stages of that.
 
 | task | does |
 |--|--|
@@ -38,13 +38,15 @@ from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
 from plugins.links import MLFLOW_RUN, MODELS_PAGE, RUN_PAGE
 from plugins.made import model_version, promotions, run_file
 from plugins.owner import owner_links
+from plugins.schedules import retrain_schedule
 from plugins.step_context import open_context
 from plugins.tasks import step
 
 
 @dag(
     dag_display_name="Retrain",
-    schedule=[SNAPSHOT],
+    schedule=retrain_schedule(SNAPSHOT),
+    catchup=False,
     default_args=DEFAULT_ARGS,
     owner_links=owner_links(),
     dagrun_timeout=timedelta(hours=12) + LONGEST_WAIT,
@@ -232,6 +234,7 @@ def retrain() -> None:
         return {"passed": trial["passed"], "reason": trial["reason"]}
 
     @step(
+        inlets=[SNAPSHOT],
         outlets=[CHAMPION],
         links=[RUN_PAGE, MODELS_PAGE],
         makes=promotions,
@@ -241,6 +244,7 @@ def retrain() -> None:
     def promote(retrain_id: str, trial: dict[str, Any]) -> Any:
         from datetime import UTC, datetime
 
+        from ml.event_facts import champion_facts
         from ml.steps import promote
 
         if not trial["passed"]:
@@ -248,7 +252,8 @@ def retrain() -> None:
         with open_context() as context:
             promotion = promote.run(context, retrain_id, datetime.now(UTC))
             tell_of_promotion(context, promotion)
-        yield Metadata(CHAMPION, extra=promotion)
+            facts = champion_facts(context, promotion["number"])
+        yield Metadata(CHAMPION, extra=facts)
         return promotion["version"]
 
     @step(

@@ -68,6 +68,7 @@ def rollback() -> None:
     def roll_back() -> Any:
         from datetime import UTC, datetime
 
+        from ml.event_facts import champion_facts
         from ml.rollback import Request
         from ml.steps import roll_back
 
@@ -80,7 +81,8 @@ def rollback() -> None:
             change = roll_back.run(context, request, datetime.now(UTC))
             roll_back.follow(context)
             tell_of_rollback(context.settings, change)
-        yield Metadata(CHAMPION, extra=change)
+            facts = champion_facts(context, change["number"])
+        yield Metadata(CHAMPION, extra=facts)
         return change["version"]
 
     @step(

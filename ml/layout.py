@@ -34,11 +34,13 @@ __all__ = [
     "RELEASES",
     "REQUESTS",
     "RUNS",
+    "SEEN",
     "SERVING_FACTS",
     "SERVING_LABELS",
     "SNAPSHOTS",
     "SUMMARIES",
     "SUMS",
+    "TOLD",
     "WARMUP",
     "WATCH",
     "ablation_name",
@@ -72,6 +74,9 @@ __all__ = [
 LANDING = "landing/"
 #: Below the landing zone: labels and groups of objects whose folders do not say them.
 LABELS_FILE = "labels.csv"
+#: What the newest ingest saw in the landing zone, and what was last told to be new there.
+SEEN = "arrivals/seen"
+TOLD = "arrivals/told.json"
 IMAGES = "images/"
 QUARANTINE = "quarantine/"
 RELEASES = "releases/"
