@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ml.candidates import Contender
     from ml.config import CardSettings
     from ml.context import Context
+    from ml.orders import Order
     from ml.report import SplitCounts
 
 __all__ = ["ModelCard", "describe_model", "render_model_card"]
@@ -54,6 +55,7 @@ class ModelCard:
         reason: the gate's.
         own: what people say of it.
         notices: that stand above all else.
+        order: a person's own decision to promote it; None where the gate's word was enough.
     """
 
     model_name: str
@@ -76,6 +78,7 @@ class ModelCard:
     reason: str
     own: CardSettings
     notices: tuple[str, ...] = ()
+    order: Order | None = None
 
     @property
     def slices(self) -> Mapping[str, Any]:
@@ -83,7 +86,9 @@ class ModelCard:
         return dict(self.metrics["slices"])
 
 
-def describe_model(context: Context, contender: Contender, version: int, reason: str, at: datetime) -> ModelCard:
+def describe_model(
+    context: Context, contender: Contender, version: int, reason: str, at: datetime, order: Order | None = None
+) -> ModelCard:
     """Gather what the run has found of its winner.
 
     Args:
@@ -92,6 +97,7 @@ def describe_model(context: Context, contender: Contender, version: int, reason:
         version: that it is published as.
         reason: the gate's.
         at: when.
+        order: a person's own decision to promote it.
     """
     store, run_id = context.store, contender.run_id
     plan = load_plan(store, run_id)
@@ -121,6 +127,7 @@ def describe_model(context: Context, contender: Contender, version: int, reason:
         reason=reason,
         own=context.settings.card,
         notices=(notice,) if notice else (),
+        order=order,
     )
 
 

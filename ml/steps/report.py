@@ -10,6 +10,7 @@ from ml.approval import find_approval, load_decision
 from ml.candidates import weights_notice
 from ml.errors import NotFoundError
 from ml.label_report import load_labels_view
+from ml.orders import find_order
 from ml.plan import load_plan
 from ml.promotions import load_changes, promotion_of
 from ml.report import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from ml.approval import Approval
     from ml.context import Context
+    from ml.orders import Order
     from ml.run_views import ExaminationView
     from ml.storage import Store
 
@@ -57,7 +59,7 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
     """
     store, plan = context.store, load_plan(context.store, run_id)
     evaluation = read_json(store, layout.run_key(run_id, "evaluation.json"))
-    decision, approval = _decision(store, run_id)
+    decision, approval, order = _decision(store, run_id)
     version, taken_back, stages = _stages(context, run_id, decision["variant"])
     promoted = version is not None and not taken_back
     notice = weights_notice(context.settings)
@@ -76,6 +78,8 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
             version,
             str(approval or ""),
             stages,
+            str(order or ""),
+            order is not None and order.against_the_gate,
         ),
         champion=_row(champion, "") if champion else None,
         candidates=tuple(_candidate(store, run_id, row) for row in evaluation["leaderboard"]),
@@ -95,9 +99,9 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
     return {"run_id": run_id, "report": store.uri(key), "promoted": promoted, "version": version}
 
 
-def _decision(store: Store, run_id: str) -> tuple[dict[str, Any], Approval | None]:
+def _decision(store: Store, run_id: str) -> tuple[dict[str, Any], Approval | None, Order | None]:
     decided = load_decision(store, run_id)
-    return decided.document, find_approval(store, run_id, decided)
+    return decided.document, find_approval(store, run_id, decided), find_order(store, run_id, decided)
 
 
 def _stages(context: Context, run_id: str, variant: str) -> tuple[int | None, bool, tuple[str, ...]]:
