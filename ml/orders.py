@@ -57,7 +57,7 @@ class Order:
         compared: the version that the gate compared the winner with; None for none.
         champion: the version in production when it was decided, and the only one that the winner may replace.
         missed: the rules of the gate that the winner missed, in words.
-        overruled: what a person had said to it before, where that was no approval.
+        overruled: the rejection of a person before, or of time that had run out, in words.
     """
 
     run_id: str

@@ -86,7 +86,7 @@ def run(
         compared,
         serving,
         missed,
-        str(approval) if approval is not None and not approval.approved else "",
+        str(approval) if approval is not None and approval.answer is not None and not approval.approved else "",
     )
     store_order(store, order)
     log.info("run %s: %s", run_id, order)

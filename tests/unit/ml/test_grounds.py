@@ -90,5 +90,5 @@ def test_a_version_that_was_published_before_the_decision_does_not_carry_it(cont
     grounds = require_grounds(context, run_id, decided)
 
     require_same_grounds(publication | {"order": "a run"}, grounds)
-    with pytest.raises(DataError, match="Version 3 of run .* before somebody decided otherwise: Ann decided"):
+    with pytest.raises(DataError, match=r"Version 3 of run .* before somebody decided otherwise: Ann decided"):
         require_same_grounds(publication, grounds)

@@ -16,13 +16,17 @@ ORDER = Order(
         ({}, "Quiet site."),
         (
             {"missed": ("macro F1: 0.7, required at least 0.9", "recall: 0.1, required at least 0.5")},
-            "Against the gate: quiet site. Rules missed: macro F1: 0.7, required at least 0.9; recall: 0.1, required "
-            "at least 0.5.",
+            (
+                "Against the gate: quiet site. Rules missed: macro F1: 0.7, required at least 0.9; recall: 0.1, "
+                "required at least 0.5."
+            ),
         ),
         (
             {"champion": 5},
-            "Against the gate: quiet site. Compared with another champion (version 3) than the one it replaces "
-            "(version 5).",
+            (
+                "Against the gate: quiet site. Compared with another champion (version 3) than the one it replaces "
+                "(version 5)."
+            ),
         ),
         (
             {"overruled": "Rejected by Bob on 2026-01-01 at 12:00 UTC."},
