@@ -123,7 +123,10 @@ def require_cleared(run_id: str, decided: Decided) -> None:
     """
     if not decided.document["promoted"]:
         reason = decided.document["reason"]
-        raise DataError(f"Run {run_id} was not cleared: {reason}", "Retrain, or change `gate` and retrain.")
+        raise DataError(
+            f"Run {run_id} was not cleared: {reason}",
+            "Retrain, change `gate` and retrain, or promote it against the gate, with a reason on record.",
+        )
 
 
 def find_approval(store: Store, run_id: str, decided: Decided) -> Approval | None:

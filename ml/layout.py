@@ -23,6 +23,7 @@ __all__ = [
     "LANDING",
     "LATEST_SNAPSHOT",
     "MONITORING",
+    "ORDER",
     "PACKS",
     "PAGE_IMAGES",
     "PREDICTIONS",
@@ -118,6 +119,8 @@ PAGE_IMAGES = "report.json"
 #: In a run's folder: the gate's decision, and what a person said to it.
 DECISION = "decision.json"
 APPROVAL = "approval.json"
+#: In a run's folder: a person's own decision to promote its winner later on.
+ORDER = "order.json"
 #: In a run's folder: as which version its winner was published, how it did beside the champion, and after the swap.
 PUBLICATION = "publication.json"
 CANARY = "canary.json"

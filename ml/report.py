@@ -75,7 +75,8 @@ class ClassRow:
 class DecisionView:
     """What the gate decided, what a person said to it, and how the version did at the model servers.
 
-    ``version`` is the model server's number, None when nothing was promoted; ``stages`` are sentences.
+    ``version`` is the model server's number, None when nothing was promoted; ``stages`` are sentences. ``order`` is a
+    person's own decision to promote the winner, which may go against the gate's.
     """
 
     promoted: bool
@@ -84,6 +85,8 @@ class DecisionView:
     version: int | None = None
     approval: str = ""
     stages: tuple[str, ...] = ()
+    order: str = ""
+    against_the_gate: bool = False
 
 
 class MemberView(NamedTuple):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["PIPELINE", "airflow_api", "down", "load_layout", "logs", "status", "up"]
 
 #: The DAGs that a fresh stack unpauses; `monitor`, which runs every hour, is left to whoever wants it.
-PIPELINE = ("ingest_images", "retrain", "batch_predict", "rollback")
+PIPELINE = ("ingest_images", "retrain", "batch_predict", "promote", "rollback")
 
 HEALTHY_SECONDS = 240.0
 POLL_SECONDS = 0.5
