@@ -16,7 +16,10 @@ with warnings.catch_warnings():
     from plugins.models_page import actions, context, tokens
     from plugins.models_page.app import create_app
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow's own modules warn when the application imports them
+pytestmark = [
+    pytest.mark.slow,  # Airflow's application takes a while to build
+    pytest.mark.filterwarnings("ignore"),  # its modules warn when it imports them
+]
 
 PASSWORDS = {"admin": "of the admin", "viewer": "of the viewer"}
 PREFIX = "/quartet"
