@@ -144,11 +144,19 @@ def _asked(airflow: Context, arguments: Mapping[str, Any]) -> str:
 
 def _where(telling: Telling, pages: Collection[Page], makes: Callable[[Telling], str] | None = None) -> str:
     """Where to look, for the end of a line; leaves the pages for the task's links."""
-    found = _found(makes, telling) if makes and telling.opened else ""
-    uri = f", in {without_credentials(telling.opened.store.uri(found))}" if found and telling.opened else ""
+    uri = _found(lambda told: _uri(told, makes), telling) if makes else ""
     telling.pages = {page.name: address for page in pages if (address := _found(page.find, telling))}
     look = "".join(f"; {name}: {address}" for name, address in telling.pages.items())
-    return uri + look
+    return (f", in {uri}" if uri else "") + look
+
+
+def _uri(telling: Telling, makes: Callable[[Telling], str]) -> str:
+    """Where what was made lies; empty where nothing does, as when a step had nothing to do."""
+    if telling.opened is None:
+        return ""
+    key, store = makes(telling), telling.opened.store
+    there = key.endswith("/") or store.head(key) is not None
+    return without_credentials(store.uri(key)) if there else ""
 
 
 def _found(find: Callable[[Telling], str], telling: Telling) -> str:

@@ -71,6 +71,15 @@ def test_a_log_says_what_was_asked_with_what_and_what_was_made_where(said, setti
     ]
 
 
+@pytest.mark.parametrize(("written", "named"), [(True, True), (False, False)])
+def test_an_object_is_named_only_where_it_was_written(said, written, named):
+    with tell(airflow(), {"retrain_id": "r"}, makes=run_file("canary.json")), open_context() as context:
+        if written:
+            context.store.put("runs/r/canary.json", b"{}")
+
+    assert said()[-1].endswith("store/runs/r/canary.json") is named
+
+
 def test_a_failure_is_one_line_with_the_remedy_and_pages_to_look_at(said, caplog):
     error = DataError("Two lines,\nand no images.", "Upload some.", links={"Listing": "s3://b/listing"})
 
