@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["measure"]
 
-REPEATS = 7
+REPEATS = 5
 #: As the DAG processor reads a file: in a process forked from one that has imported Airflow, and nothing of ours.
 READ = """
 import json, sys, time
@@ -49,6 +50,15 @@ plain_{number}()
 """
 
 
+@dataclass(frozen=True)
+class _Round:
+    """Seconds of one turn: the folder, as many plain files, and each of ours in a process of its own, by name."""
+
+    folder: float
+    plain: float
+    alone: dict[str, float]
+
+
 def measure() -> Measured:
     """Read the folder and, for comparison, as many DAGs of one task, each in processes of their own, in turns."""
     files = sorted((ROOT / "dags").glob("*.py"))
@@ -57,9 +67,12 @@ def measure() -> Measured:
         for number, file in enumerate(plain):
             file.write_text(PLAIN.format(number=number), encoding="utf-8")
         environ = _environ(Path(home))
-        rounds = [(_whole(files, environ), _whole(plain, environ), _alone(files, environ)) for _ in range(REPEATS)]
-    folder, nothing = (statistics.median(one[index] for one in rounds) for index in (0, 1))
-    alone = {file.stem: statistics.median(one[2][file.stem] for one in rounds) for file in files}
+        rounds = [
+            _Round(_whole(files, environ), _whole(plain, environ), _alone(files, environ)) for _ in range(REPEATS)
+        ]
+    folder = statistics.median(one.folder for one in rounds)
+    nothing = statistics.median(one.plain for one in rounds)
+    alone = {file.stem: statistics.median(one.alone[file.stem] for one in rounds) for file in files}
     return {
         "question": f"How long does it take to read the {len(files)} files of dags/, and each in a process of its own?",
         "baseline": "as many files, each with a DAG of one task that does nothing, in the same run",
