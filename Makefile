@@ -7,7 +7,7 @@ DATA ?=
 # The recipes use all cores by themselves, and some must not overlap.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up status down logs test test-quick lint format bench bench-gate bench-ingest bench-overlays bench-serve bench-train clean clean-all
+.PHONY: help setup demo up status down logs test test-quick lint format bench bench-dags bench-gate bench-ingest bench-overlays bench-serve bench-train clean clean-all
 
 help: ## List the tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +55,9 @@ format: $(SYNCED) ## Put imports and layout in order
 
 bench: $(SYNCED) ## Measure what bench/ measures
 	$(PYTHON_ENV) -m bench
+
+bench-dags: $(SYNCED) ## Measure how long Airflow takes to read dags/
+	$(PYTHON_ENV) -m bench dags
 
 bench-gate: $(SYNCED) ## Measure how often the gate promotes equal and better challengers
 	$(PYTHON_ENV) -m bench gate
