@@ -7,6 +7,7 @@ import re
 
 __all__ = [
     "ABLATION_ENDING",
+    "ALERTS",
     "APPROVAL",
     "ATTRIBUTES",
     "ATTRIBUTES_FILE",
@@ -22,6 +23,7 @@ __all__ = [
     "LANDING",
     "LATEST_SNAPSHOT",
     "MONITORING",
+    "ORDER",
     "PACKS",
     "PAGE_IMAGES",
     "PREDICTIONS",
@@ -34,14 +36,17 @@ __all__ = [
     "REQUESTS",
     "RUNS",
     "RUN_SUMMARIES",
+    "SEEN",
     "SERVING_FACTS",
     "SERVING_LABELS",
     "SNAPSHOTS",
     "SNAPSHOT_SUMMARIES",
     "SUMS",
+    "TOLD",
     "WARMUP",
     "WATCH",
     "ablation_name",
+    "alert_key",
     "arrivals_key",
     "attributes_key",
     "calibration_key",
@@ -72,6 +77,9 @@ __all__ = [
 LANDING = "landing/"
 #: Below the landing zone: labels and groups of objects whose folders do not say them.
 LABELS_FILE = "labels.csv"
+#: What the newest ingest saw in the landing zone, and what was last told to be new there.
+SEEN = "arrivals/seen"
+TOLD = "arrivals/told.json"
 IMAGES = "images/"
 QUARANTINE = "quarantine/"
 RELEASES = "releases/"
@@ -95,6 +103,8 @@ PREDICTIONS = "predictions/"
 #: What is kept of requests, for whoever asks for it, and what was found about them.
 REQUESTS = "requests/"
 MONITORING = "monitoring/"
+#: What was told of a cause and when, so that the same is not told again at once.
+ALERTS = "alerts/"
 LATEST_SNAPSHOT = "snapshots/latest.json"
 #: Within a published version, the last object that is written: lines of ``<sha256>  <path>``, as sha256sum has them.
 SUMS = "SHA256SUMS"
@@ -113,6 +123,8 @@ PAGE_IMAGES = "report.json"
 #: In a run's folder: the gate's decision, and what a person said to it.
 DECISION = "decision.json"
 APPROVAL = "approval.json"
+#: In a run's folder: a person's own decision to promote its winner later on.
+ORDER = "order.json"
 #: In a run's folder: as which version its winner was published, how it did beside the champion, and after the swap.
 PUBLICATION = "publication.json"
 CANARY = "canary.json"
@@ -204,6 +216,11 @@ def run_prefix(run_id: str) -> str:
 def run_key(run_id: str, *parts: str) -> str:
     """Key of a file of a run, e.g. ``run_key(run_id, "vgg16", "metrics.json")``."""
     return run_prefix(run_id) + "/".join(parts)
+
+
+def alert_key(digest: str) -> str:
+    """Key of what was told of one cause, given the cause's SHA-256."""
+    return f"{ALERTS}{digest}.json"
 
 
 def ablation_name(variant: str) -> str:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ml.errors import DataError
 from ml.page_parts import SplitCounts
 from ml.splits import count_by_split
 from ml.templating import make_environment
 from ml.wording import short_id
+from ml.writing import WRITING, data_uri, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     import pandas as pd
     from jinja2 import Environment
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ml.run_views import ConfounderView, ExaminationView, SlicesView
 
 __all__ = [
-    "WRITING",
     "AblationView",
     "CandidateView",
     "ClassRow",
@@ -76,7 +75,8 @@ class ClassRow:
 class DecisionView:
     """What the gate decided, what a person said to it, and how the version did at the model servers.
 
-    ``version`` is the model server's number, None when nothing was promoted; ``stages`` are sentences.
+    ``version`` is the model server's number, None when nothing was promoted; ``stages`` are sentences. ``order`` is a
+    person's own decision to promote the winner, which may go against the gate's.
     """
 
     promoted: bool
@@ -85,6 +85,8 @@ class DecisionView:
     version: int | None = None
     approval: str = ""
     stages: tuple[str, ...] = ()
+    order: str = ""
+    against_the_gate: bool = False
 
 
 class MemberView(NamedTuple):
@@ -158,60 +160,13 @@ def render_run_report(page: RunPage) -> str:
 def environment() -> Environment:
     """Jinja with the pages' templates and filters."""
     pages: dict[str, Callable[[Any], str]] = {
-        "data_uri": _data_uri,
-        "duration": _duration,
+        "data_uri": data_uri,
+        "duration": duration,
         "jpeg_uri": _jpeg_uri,
         "short_id": short_id,
     }
     return make_environment({**WRITING, **pages})
 
 
-def _data_uri(data: bytes) -> str:
-    kind = "webp" if data.startswith(b"RIFF") else "png"
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-
-
 def _jpeg_uri(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
-def _difference(value: float) -> str:
-    """Signed, with a true minus; what rounds to nothing has no sign."""
-    text = f"{value:+.3f}"
-    return "0.000" if text.lstrip("+-") == "0.000" else text.replace("-", "\N{MINUS SIGN}")
-
-
-def _milliseconds(value: float) -> str:
-    return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms"
-
-
-def _number(value: int) -> str:
-    return f"{value:,}"
-
-
-def _score(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _utc(moment: datetime) -> str:
-    if moment.tzinfo is None:
-        raise DataError(f"The report's time {moment.isoformat()} has no time zone.", "Pass an aware datetime.")
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-#: How pages and cards write numbers and times, by the filter's name.
-WRITING: dict[str, Callable[[Any], str]] = {
-    "difference": _difference,
-    "milliseconds": _milliseconds,
-    "number": _number,
-    "score": _score,
-    "utc": _utc,
-}

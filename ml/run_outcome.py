@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ml import layout
 from ml.approval import find_approval, load_decision
 from ml.errors import NotFoundError
+from ml.orders import find_order
 from ml.page_parts import RuleView
 from ml.storage import read_json
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ml.approval import Approval, Decided
+    from ml.orders import Order
     from ml.storage import Store
 
 __all__ = ["RunOutcome", "load_outcome"]
@@ -27,6 +29,7 @@ class RunOutcome:
     Attributes:
         decided: the gate's decision.
         approval: what a person was asked about exactly this decision; None where nobody was.
+        order: a person's own decision to promote the winner, by or against this one; None where there is none.
         publication: as :func:`ml.steps.publish.run` gives it; None where nothing was published.
         trial: as :func:`ml.steps.canary.run` gives it; None where none was held.
         watched: as :func:`ml.steps.watch.run` gives it; None where nothing was watched.
@@ -34,6 +37,7 @@ class RunOutcome:
 
     decided: Decided
     approval: Approval | None = None
+    order: Order | None = None
     publication: Mapping[str, Any] | None = None
     trial: Mapping[str, Any] | None = None
     watched: Mapping[str, Any] | None = None
@@ -84,9 +88,9 @@ class RunOutcome:
     @property
     def held_back(self) -> str:
         """Why the winner was not promoted, as far as the run itself tells; nothing where it may yet be."""
-        if not self.cleared:
+        if self.order is None and not self.cleared:
             return str(self.decided.document["reason"])
-        if self.approval is not None and not self.approval.approved:
+        if self.order is None and self.approval is not None and not self.approval.approved:
             return str(self.approval)
         if self.trial is not None and not self.trial["passed"]:
             return f"Version {self.trial['version']} did not stand its trial: {self.trial['reason']}."
@@ -103,6 +107,7 @@ def load_outcome(store: Store, run_id: str) -> RunOutcome:
     return RunOutcome(
         decided,
         find_approval(store, run_id, decided),
+        find_order(store, run_id, decided),
         _document(store, run_id, layout.PUBLICATION),
         _document(store, run_id, layout.CANARY),
         _document(store, run_id, layout.WATCH),

@@ -65,6 +65,6 @@ def _gate(context: Context, on_record: OnRecord, run_id: str) -> GateView:
         published=outcome.published,
         promoted=promotion.version if promotion else None,
         taken_back=outcome.taken_back,
-        stages=outcome.stages,
+        stages=(*((str(outcome.order),) if outcome.order else ()), *outcome.stages),
         outcome=became_of(outcome, promotion, on_record.serving),
     )

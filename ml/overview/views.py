@@ -138,7 +138,7 @@ class GateView:
         published: the version that the winner was published as, promoted or not.
         promoted: the version that it was promoted as.
         taken_back: whether that was undone by the watch.
-        stages: trial and watch, in sentences.
+        stages: a person's own decision to promote it, trial and watch, in sentences.
         outcome: what became of the winner, in a sentence.
     """
 

@@ -73,6 +73,8 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
             version,
             str(outcome.approval or ""),
             outcome.stages,
+            str(outcome.order or ""),
+            outcome.order is not None and outcome.order.against_the_gate,
         ),
         champion=champion_row(evaluation),
         candidates=tuple(_candidate(store, run_id, row) for row in evaluation["leaderboard"]),
