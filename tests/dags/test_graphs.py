@@ -167,7 +167,7 @@ def test_only_a_snapshot_starts_retrain_and_nothing_starts_the_others(load_dag):
     retrain = load_dag("retrain")
 
     assert [asset.name for asset in retrain.schedule] == ["snapshot"]
-    assert all(load_dag(dag_id).schedule is None for dag_id in ("ingest_images", "batch_predict", "rollback"))
+    assert all(load_dag(dag_id).schedule is None for dag_id in ("batch_predict", "promote", "rollback"))
 
 
 def test_form_for_a_manual_run_asks_for_variants_snapshot_and_trials(load_dag):

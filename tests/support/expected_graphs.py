@@ -175,10 +175,25 @@ ROLLBACK = Dag(
     },
 )
 
+PROMOTE = Dag(
+    "Promote",
+    {"quartet", "serving"},
+    timedelta(hours=12),
+    {
+        "order": Task("Keep the decision", {"publish", "canary", "promote", "watch", "report"}),
+        "publish": Task("Publish the winner", {"canary"}, links=[RUN, MODELS], **GPU),
+        "canary": Task("Canary beside the champion", {"promote"}, links=[RUN, MODELS]),
+        "promote": Task("Promote to champion", {"watch"}, links=[RUN, MODELS], outlets=["champion"]),
+        "watch": Task("Watch the new champion", {"report"}, links=[RUN, MODELS]),
+        "report": Task("Write the run's page anew", links=[RUN, MODELS], trigger_rule="none_failed"),
+    },
+)
+
 EXPECTED = {
     "ingest_images": INGEST_IMAGES,
     "retrain": RETRAIN,
     "batch_predict": BATCH_PREDICT,
     "monitor": MONITORING,
+    "promote": PROMOTE,
     "rollback": ROLLBACK,
 }
