@@ -84,6 +84,7 @@ def retrain() -> None:
 
     @step(
         makes=run_file("plan.json"),
+        returns="variants",
         task_display_name="Lay down the plan",
         doc_md="Lay down what the run trains on; returns the variants.",
     )
@@ -99,6 +100,7 @@ def retrain() -> None:
         queue="gpu",
         pool="gpu",
         makes=run_file("features.json"),
+        returns="parts",
         task_display_name="Find what is not cached",
         doc_md="Find the feature maps that are not cached; returns the parts to extract.",
     )
@@ -164,6 +166,7 @@ def retrain() -> None:
         pool="gpu",
         links=[RUN_PAGE, MLFLOW_RUN],
         makes=run_file("evaluation.json"),
+        returns="winner",
         task_display_name="Measure candidates and champion",
         doc_md="Measure the candidates and the champion on the same test images; returns the winner.",
     )
@@ -206,6 +209,7 @@ def retrain() -> None:
         pool="gpu",
         links=[RUN_PAGE, MODELS_PAGE],
         makes=model_version,
+        returns="version",
         task_display_name="Publish the winner",
         doc_md="Export the winner, try it in a fresh model server, and publish it; skipped if it was rejected.",
     )
@@ -238,6 +242,7 @@ def retrain() -> None:
         outlets=[CHAMPION],
         links=[RUN_PAGE, MODELS_PAGE],
         makes=promotions,
+        returns="version",
         task_display_name="Promote to champion",
         doc_md="Make the version the stable one, and the champion; skipped if it did not stand its trial.",
     )
