@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ml import layout
 from ml.approval import find_approval, load_decision
 from ml.errors import NotFoundError
+from ml.gating import SEEN_IN_TRAINING
 from ml.orders import find_order
 from ml.page_parts import RuleView
 from ml.storage import read_json
@@ -57,6 +58,11 @@ class RunOutcome:
         """The gate's rules, one by one."""
         names = ("name", "passed", "measured", "required", "missing")
         return tuple(RuleView(*(rule[name] for name in names)) for rule in self.decided.document["rules"])
+
+    @property
+    def sound(self) -> bool:
+        """Whether the winner's figures say anything; if not, nobody may promote it."""
+        return all(rule.passed for rule in self.rules if rule.name == SEEN_IN_TRAINING)
 
     @property
     def waits(self) -> bool:
