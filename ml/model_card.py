@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ml.candidates import Contender
     from ml.config import CardSettings
     from ml.context import Context
+    from ml.orders import Order
     from ml.page_parts import SplitCounts
 
 __all__ = ["ModelCard", "describe_model", "render_model_card"]
@@ -55,6 +56,7 @@ class ModelCard:
         reason: the gate's.
         own: what people say of it.
         notices: that stand above all else.
+        order: a person's own decision to promote it; None where the gate's word was enough.
     """
 
     model_name: str
@@ -77,6 +79,7 @@ class ModelCard:
     reason: str
     own: CardSettings
     notices: tuple[str, ...] = ()
+    order: Order | None = None
 
     @property
     def slices(self) -> Mapping[str, Any]:
@@ -84,7 +87,9 @@ class ModelCard:
         return dict(self.metrics["slices"])
 
 
-def describe_model(context: Context, contender: Contender, version: int, reason: str, at: datetime) -> ModelCard:
+def describe_model(
+    context: Context, contender: Contender, version: int, reason: str, at: datetime, order: Order | None = None
+) -> ModelCard:
     """Gather what the run has found of its winner.
 
     Args:
@@ -93,6 +98,7 @@ def describe_model(context: Context, contender: Contender, version: int, reason:
         version: that it is published as.
         reason: the gate's.
         at: when.
+        order: a person's own decision to promote it.
     """
     store, run_id = context.store, contender.run_id
     plan = load_plan(store, run_id)
@@ -122,6 +128,7 @@ def describe_model(context: Context, contender: Contender, version: int, reason:
         reason=reason,
         own=context.settings.card,
         notices=(notice,) if notice else (),
+        order=order,
     )
 
 

@@ -14,7 +14,7 @@ from ml.page_parts import SplitCounts
 from ml.splits import count_by_split
 from ml.templating import make_environment
 from ml.wording import short_id
-from ml.writing import WRITING, duration
+from ml.writing import WRITING, data_uri, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,7 +75,8 @@ class ClassRow:
 class DecisionView:
     """What the gate decided, what a person said to it, and how the version did at the model servers.
 
-    ``version`` is the model server's number, None when nothing was promoted; ``stages`` are sentences.
+    ``version`` is the model server's number, None when nothing was promoted; ``stages`` are sentences. ``order`` is a
+    person's own decision to promote the winner, which may go against the gate's.
     """
 
     promoted: bool
@@ -84,6 +85,8 @@ class DecisionView:
     version: int | None = None
     approval: str = ""
     stages: tuple[str, ...] = ()
+    order: str = ""
+    against_the_gate: bool = False
 
 
 class MemberView(NamedTuple):
@@ -157,17 +160,12 @@ def render_run_report(page: RunPage) -> str:
 def environment() -> Environment:
     """Jinja with the pages' templates and filters."""
     pages: dict[str, Callable[[Any], str]] = {
-        "data_uri": _data_uri,
+        "data_uri": data_uri,
         "duration": duration,
         "jpeg_uri": _jpeg_uri,
         "short_id": short_id,
     }
     return make_environment({**WRITING, **pages})
-
-
-def _data_uri(data: bytes) -> str:
-    kind = "webp" if data.startswith(b"RIFF") else "png"
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def _jpeg_uri(jpeg: bytes) -> str:

@@ -1,7 +1,8 @@
-"""How pages, cards and alerts write numbers and times."""
+"""How pages and cards write numbers, times and pictures."""
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,13 @@ from ml.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["WRITING", "duration"]
+__all__ = ["WRITING", "data_uri", "duration"]
+
+
+def data_uri(data: bytes) -> str:
+    """A PNG or WebP within a page."""
+    kind = "webp" if data.startswith(b"RIFF") else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def duration(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -12,30 +12,34 @@ from plugins.addresses import PREFIX
 __all__ = ["QuartetPlugin"]
 
 
+VIEWS = [
+    {
+        "name": "Models",
+        "href": f"{PREFIX}/models",
+        "destination": "nav",
+        "url_route": "models",
+        "icon": f"{PREFIX}/static/models.svg",
+        "icon_dark_mode": f"{PREFIX}/static/models-dark.svg",
+        "nav_top_level": True,
+    },
+    {"name": "Models", "href": f"{PREFIX}/dags/{{DAG_ID}}", "destination": "dag", "url_route": "quartet"},
+]
+WIDGETS = [
+    {
+        "name": "QuartetChampion",
+        "bundle_url": f"{PREFIX}/static/home.js",
+        "destination": "dashboard",
+        "url_route": "quartet-champion",
+    }
+]
+
+
 class QuartetPlugin(AirflowPlugin):
     """Registered by being found in the folder of plugins."""
 
     name = "quartet"
-    external_views: ClassVar[list[Any]] = [
-        {
-            "name": "Models",
-            "href": f"{PREFIX}/models",
-            "destination": "nav",
-            "url_route": "models",
-            "icon": f"{PREFIX}/static/models.svg",
-            "icon_dark_mode": f"{PREFIX}/static/models-dark.svg",
-            "nav_top_level": True,
-        },
-        {"name": "Models", "href": f"{PREFIX}/dags/{{DAG_ID}}", "destination": "dag", "url_route": "quartet"},
-    ]
-    react_apps: ClassVar[list[Any]] = [
-        {
-            "name": "QuartetChampion",
-            "bundle_url": f"{PREFIX}/static/home.js",
-            "destination": "dashboard",
-            "url_route": "quartet-champion",
-        }
-    ]
+    external_views = VIEWS
+    react_apps = WIDGETS
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]

@@ -140,8 +140,8 @@ class GateView:
         published: the version that the winner was published as, promoted or not.
         promoted: the version that it was promoted as.
         taken_back: whether that was undone by the watch.
-        stages: trial and watch, in sentences.
-        outcome: what became of the winner, in a few words, e.g. ``promoted as version 3``.
+        stages: a person's own decision to promote it, trial and watch, in sentences.
+        outcome: what became of the winner, in a sentence.
     """
 
     cleared: bool
@@ -230,7 +230,7 @@ class RunRow:
         cleared: whether the gate let the winner pass.
         promoted: the version that it was promoted as; None where it was not.
         serves: whether that is the stable version now.
-        outcome: what became of the winner, in words: as which version it was promoted, or why not.
+        outcome: what became of the winner, in a sentence: as which version it was promoted, or why not.
     """
 
     run_id: str
@@ -263,8 +263,7 @@ class HistoryView:
 
 
 class FigureFile(NamedTuple):
-    """A picture in the store: its key, what it shows in a few words, and to those who cannot see it; ``wide`` ones
-    show photographs and want a row of their own."""
+    """A picture in the store, with its caption and the text for those who cannot see it; wide ones want a row each."""
 
     key: str
     title: str
@@ -326,9 +325,10 @@ class SnapshotRow:
         newest: whether it is the newest published one.
         validation: what the expectations said of it.
         checks: how many there were.
-        warnings: titles of expectations that were not met and only warn.
-        critical: titles of those that were not met and keep it from being published.
+        warnings: expectations that were not met and only warn, each with what was found, in words.
+        critical: likewise those that keep it from being published.
         has_report: whether its page is in the store.
+        has_data_docs: whether Great Expectations' own pages are.
         notes: what was odd when it was made, in sentences.
         problem: what could not be read.
     """
@@ -347,6 +347,7 @@ class SnapshotRow:
     warnings: tuple[str, ...] = ()
     critical: tuple[str, ...] = ()
     has_report: bool = False
+    has_data_docs: bool = False
     notes: tuple[str, ...] = ()
     problem: str = ""
 

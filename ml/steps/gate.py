@@ -17,6 +17,7 @@ from ml.intervals import Comparison, compare
 from ml.leaks import seen_in_training
 from ml.plan import load_samples
 from ml.registry import Registry
+from ml.run_summaries import write_summary
 from ml.storage import dump_json
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     }
     data = dump_json(document)
     context.store.put(layout.run_key(run_id, layout.DECISION), data)
+    write_summary(context.store, context.settings.model_name, run_id)
     _track(context, contender, document, data)
     log.info("run %s: %s %s", run_id, winner["variant"], decision.reason)
     return document

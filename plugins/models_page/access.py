@@ -27,7 +27,13 @@ def may_start(request: Request, user: GetUserDep, action: str) -> None:
     """
     if action not in ACTIONS:
         raise HTTPException(status.HTTP_404_NOT_FOUND, f"There is no action {action!r}. Known: {', '.join(ACTIONS)}.")
-    requires_access_dag("POST", DagAccessEntity.RUN, action)(request, user)
+    try:
+        requires_access_dag("POST", DagAccessEntity.RUN, action)(request, user)
+    except HTTPException as refusal:
+        if refusal.status_code != status.HTTP_403_FORBIDDEN:
+            raise
+        words = f"{user.get_name()} may not trigger the DAG `{action}`. An administrator of Airflow gives that right."
+        raise HTTPException(status.HTTP_403_FORBIDDEN, words) from refusal
 
 
 def _rights(request: Request, user: GetUserDep) -> Rights:

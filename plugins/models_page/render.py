@@ -12,7 +12,7 @@ from jinja2 import ChoiceLoader, PackageLoader
 
 from ml import layout
 from ml.templating import make_environment
-from ml.writing import WRITING, duration
+from ml.writing import WRITING, data_uri, duration
 from plugins.addresses import PREFIX
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def _store_id(run_id: str) -> str:
 def _environment() -> Environment:
     filters: dict[str, Callable[..., str]] = {
         "ago": ago,
+        "data_uri": data_uri,
         "duration": duration,
         "figure_path": _figure_path,
         "store_id": _store_id,
