@@ -22,11 +22,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, dag, task
+from airflow.sdk import Metadata, dag, get_current_context, task
 
 from plugins.alerts import FailureNotifier, warn_of_quality
 from plugins.assets import DEFAULT_ARGS, SNAPSHOT
 from plugins.deadlines import ingest_deadline
+from plugins.forms import ingest_form, who_asked
 from plugins.step_context import open_context
 
 
@@ -40,6 +41,7 @@ from plugins.step_context import open_context
     max_active_runs=1,
     tags=["quartet", "data"],
     doc_md=__doc__,
+    params=ingest_form(),
 )
 def ingest_images() -> None:
     """List, take in, assemble, describe, validate, publish."""
@@ -50,8 +52,10 @@ def ingest_images() -> None:
 
         from ml.steps import list_arrivals
 
+        airflow = get_current_context()
+        reason, by = airflow["params"]["reason"] or "", who_asked(airflow["dag_run"])
         with open_context() as context:
-            return list_arrivals.run(context, ingest_id, datetime.now(UTC))
+            return list_arrivals.run(context, ingest_id, datetime.now(UTC), reason, by)
 
     @task(doc_md="Take a chunk's objects into the store or into quarantine.")
     def take_in(ingest_id: str, chunk: str) -> dict[str, Any]:

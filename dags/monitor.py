@@ -20,11 +20,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import dag, task
+from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from plugins.alerts import FailureNotifier, warn_of_findings
 from plugins.assets import DEFAULT_ARGS
+from plugins.forms import monitor_form
 from plugins.schedules import monitor_schedule
 from plugins.starting import start_dag
 from plugins.step_context import open_context
@@ -41,6 +42,7 @@ from plugins.step_context import open_context
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,
+    params=monitor_form(),
 )
 def monitor() -> None:
     """Look, tell, and start a retraining where drift asks for one."""
@@ -70,8 +72,9 @@ def monitor() -> None:
 
         from ml.steps import measure_drift
 
+        window_hours = get_current_context()["params"]["window_hours"]
         with open_context() as context:
-            return int(measure_drift.run(context, monitor_id, datetime.now(UTC))["rows"])
+            return int(measure_drift.run(context, monitor_id, datetime.now(UTC), window_hours)["rows"])
 
     @task(doc_md="Write the page, and send an alert where there is something to tell.")
     def report(monitor_id: str) -> dict[str, Any]:
@@ -90,7 +93,8 @@ def monitor() -> None:
         if not found["retrain"]:
             raise AirflowSkipException(found["retraining"] or "Nothing has drifted.")
         # A run of that name is there once, whatever becomes of what the monitor remembers.
-        start_dag("retrain", run_id=f"drift_of_version_{found['version']}")
+        name = f"drift_of_version_{found['version']}"
+        start_dag("retrain", run_id=name, reason=name.replace("_", " "))
 
     # Everything a run writes lies under its id.
     monitor_id = "{{ run_id }}"

@@ -7,6 +7,7 @@ measures them and the champion on the frozen test split, and promotes the winner
 | task | does |
 |--|--|
 | `split` | lays down what the run trains on; an image's split was decided when it arrived |
+| `anything_changed` | ends the run when an earlier one has trained and decided the same, unless Force is ticked |
 | `list_missing` | which feature maps are not cached yet, cut into parts; none when nothing is new |
 | `extract` | one for each part: every image once through the backbones that have not seen it |
 | `tune` | one for each variant, when asked for: a search over the head's hyper-parameters |
@@ -28,12 +29,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, Param, dag, get_current_context, task
+from airflow.sdk import Metadata, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from plugins.alerts import FailureNotifier, warn_of_canary, warn_of_rejection, warn_of_watch
 from plugins.approval import LONGEST_WAIT, PromotionApproval
 from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
+from plugins.forms import overrides_of, retrain_form, who_asked
 from plugins.step_context import open_context
 
 
@@ -46,55 +48,43 @@ from plugins.step_context import open_context
     max_active_runs=1,
     tags=["quartet", "training"],
     doc_md=__doc__,
-    params={
-        "variants": Param(
-            [],
-            type="array",
-            items={"type": "string"},
-            title="Variants",
-            description="Names under `variants` in the settings, one a line; none means all of them.",
-        ),
-        "snapshot_id": Param(
-            None,
-            type=["null", "string"],
-            title="Snapshot",
-            description="Train on this snapshot; empty means the newest published one.",
-        ),
-        "trials": Param(
-            0,
-            type="integer",
-            minimum=0,
-            maximum=243,
-            title="Trials",
-            description="Hyper-parameters to try for each head before it is trained, the configured ones among them; "
-            "0 or 1 trains with these. Nine trials cost twice the training.",
-        ),
-    },
+    params=retrain_form(),
 )
 def retrain() -> None:
     """Train, measure, gate, promote."""
 
     @task(doc_md="Lay down what the run trains on; returns the variants.")
     def split(retrain_id: str) -> list[str]:
+        from ml.run_settings import Asked, choices_of
         from ml.steps import split
 
-        params = get_current_context()["params"]
+        airflow = get_current_context()
+        params, by = airflow["params"], who_asked(airflow["dag_run"])
         with open_context() as context:
-            plan = split.run(context, retrain_id, params["snapshot_id"], params["variants"])
+            choices = choices_of(overrides_of(params))
+            asked = Asked(choices, params["trials"], params["force"], params["reason"] or "", by)
+            plan = split.run(context, retrain_id, params["snapshot_id"], params["variants"], asked)
         return list(plan["variants"])
+
+    @task.short_circuit(doc_md="End here when an earlier run has trained and decided the same.")
+    def anything_changed(retrain_id: str) -> bool:
+        from ml.steps import anything_changed
+
+        with open_context(run=retrain_id) as context:
+            return bool(anything_changed.run(context, retrain_id)["changed"])
 
     @task(queue="gpu", pool="gpu", doc_md="Find the feature maps that are not cached; returns the parts to extract.")
     def list_missing(retrain_id: str) -> list[str]:
         from ml.steps import list_missing
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return list_missing.run(context, retrain_id)
 
     @task(queue="gpu", pool="gpu", doc_md="Extract a part's feature maps, for all variants that lack them.")
     def extract(retrain_id: str, part: str) -> dict[str, Any]:
         from ml.steps import extract
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return extract.run(context, retrain_id, part)
 
     @task(
@@ -111,7 +101,7 @@ def retrain() -> None:
         trials = get_current_context()["params"]["trials"]
         if trials < 2:
             raise AirflowSkipException("The run asks for no trials.")
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return dict(tune.run(context, retrain_id, variant, trials)["changes"])
 
     @task(
@@ -125,28 +115,28 @@ def retrain() -> None:
     def train(retrain_id: str, variant: str) -> dict[str, Any]:
         from ml.steps import train
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return train.run(context, retrain_id, variant)
 
     @task(queue="gpu", pool="gpu", doc_md="Measure the candidates and the champion on the same test images.")
     def evaluate(retrain_id: str) -> str:
         from ml.steps import evaluate
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return str(evaluate.run(context, retrain_id)["chosen"])
 
     @task(queue="gpu", pool="gpu", doc_md="Look closely at the winner: exported, on changed images, at its overlays.")
     def examine(retrain_id: str) -> dict[str, Any]:
         from ml.steps import examine
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return dict(examine.run(context, retrain_id)["export"])
 
     @task(doc_md="Apply the gate's rules to the winner.")
     def gate(retrain_id: str) -> dict[str, Any]:
         from ml.steps import gate
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             decision = gate.run(context, retrain_id)
             warn_of_rejection(context, decision)
         return {"promoted": decision["promoted"], "reason": decision["reason"]}
@@ -157,7 +147,7 @@ def retrain() -> None:
 
         if not decision["promoted"]:
             raise AirflowSkipException(decision["reason"])
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return int(publish.run(context, retrain_id)["version"])
 
     @task(doc_md="Serve the version beside the champion, and compare the two on the same images.")
@@ -166,7 +156,7 @@ def retrain() -> None:
 
         from ml.steps import canary
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             trial = canary.run(context, retrain_id, datetime.now(UTC))
             warn_of_canary(context.settings, trial)
         return {"passed": trial["passed"], "reason": trial["reason"]}
@@ -179,7 +169,7 @@ def retrain() -> None:
 
         if not trial["passed"]:
             raise AirflowSkipException(trial["reason"])
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             promotion = promote.run(context, retrain_id, datetime.now(UTC))
         yield Metadata(CHAMPION, extra=promotion)
         return promotion["version"]
@@ -188,7 +178,7 @@ def retrain() -> None:
     def watch(retrain_id: str) -> dict[str, Any]:
         from ml.steps import watch
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             watched = watch.run(context, retrain_id)
             warn_of_watch(context.settings, watched)
         return {"kept": watched["kept"], "reason": watched["reason"]}
@@ -198,7 +188,7 @@ def retrain() -> None:
     def review_labels(retrain_id: str) -> dict[str, Any]:
         from ml.steps import review_labels
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             return review_labels.run(context, retrain_id)
 
     @task(trigger_rule="none_failed", doc_md="Write the run's page.")
@@ -207,7 +197,7 @@ def retrain() -> None:
 
         from ml.steps import report
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             return report.run(context, retrain_id, datetime.now(UTC))
 
     # Everything a run writes lies under its id, so tasks hand on references to it and nothing larger.
@@ -220,7 +210,7 @@ def retrain() -> None:
     tuned: Any = tune.partial(retrain_id=retrain_id).expand(variant=variants)
     trained: Any = train.partial(retrain_id=retrain_id).expand(variant=variants)
     evaluated: Any = evaluate(retrain_id)
-    variants >> parts
+    variants >> anything_changed(retrain_id) >> parts
     extracted: Any = extract.partial(retrain_id=retrain_id).expand(part=parts)
     extracted >> tuned >> trained >> evaluated >> examine(retrain_id) >> gate(retrain_id) >> approve
     tried: Any = canary(retrain_id)

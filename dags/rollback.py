@@ -17,10 +17,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, Param, dag, get_current_context, task
+from airflow.sdk import Metadata, dag, get_current_context, task
 
 from plugins.alerts import FailureNotifier, tell_of_rollback
 from plugins.assets import CHAMPION, DEFAULT_ARGS
+from plugins.forms import rollback_form, who_asked
 from plugins.step_context import open_context
 
 
@@ -33,22 +34,7 @@ from plugins.step_context import open_context
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,
-    params={
-        "reason": Param(
-            "",
-            type="string",
-            minLength=3,
-            title="Reason",
-            description="Why the version that serves now is taken back; kept on record.",
-        ),
-        "version": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            title="Version",
-            description="To serve from now on; empty means the one that served before.",
-        ),
-    },
+    params=rollback_form(),
 )
 def rollback() -> None:
     """Record, and see that it serves."""
@@ -62,9 +48,8 @@ def rollback() -> None:
 
         airflow = get_current_context()
         params, run = airflow["params"], airflow["dag_run"]
-        by = getattr(run, "triggering_user_name", None) or "unknown user of Airflow"
         # Tried again, the task finds what it did under the run's id.
-        request = Request(params["reason"], by, params["version"], id=run.run_id)
+        request = Request(params["reason"], who_asked(run), params["version"], id=run.run_id)
         with open_context() as context:
             change = roll_back.run(context, request, datetime.now(UTC))
             roll_back.follow(context)

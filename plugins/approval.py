@@ -50,7 +50,7 @@ class PromotionApproval(ApprovalOperator):
         """Record who answered what, and go on with it."""
         from ml.steps import approve
 
-        with open_context() as step_context:
+        with open_context(run=self.retrain_id) as step_context:
             if not self._may_answer(event, step_context.settings.gate.approval):
                 return self._ask(context)
             approval = approve.answer(step_context, self.retrain_id, self._answer(event))
@@ -65,7 +65,7 @@ class PromotionApproval(ApprovalOperator):
         from ml.steps import approve
 
         now = datetime.now(UTC)
-        with open_context() as step_context:
+        with open_context(run=self.retrain_id) as step_context:
             request = approve.run(step_context, self.retrain_id, now)
             settings = step_context.settings
         approval = settings.gate.approval
@@ -106,4 +106,5 @@ def _describe(request: Mapping[str, Any]) -> str:
     page = f"The run's page: {plain(request['page'])}"
     # Airflow keeps the text of a task instance when it is cleared.
     caution = "If `gate` has run again since, the numbers above are the earlier ones and the page has those of today."
-    return "\n".join([heading, "", *rules, "", page, "", caution])
+    notice = [f"**{plain(request['gate_notice'])}**", ""] if request["gate_notice"] else []
+    return "\n".join([heading, "", *notice, *rules, "", page, "", caution])

@@ -16,11 +16,13 @@ __all__ = ["open_context"]
 
 
 @contextmanager
-def open_context(accelerator: bool = False) -> Iterator[Context]:
+def open_context(accelerator: bool = False, run: str | None = None) -> Iterator[Context]:
     """Give a step its settings and store.
 
     Args:
         accelerator: take a GPU, where there is one, that no other task of this machine has.
+        run: id of the retrain run that the step belongs to: what was chosen for it is laid over the settings. None for
+            what belongs to no run, and for the step that lays down what was chosen.
 
     Raises:
         AirflowFailException: for an error that stays however often the task is tried: wrong settings, wrong data,
@@ -35,7 +37,8 @@ def open_context(accelerator: bool = False) -> Iterator[Context]:
             from ml.machine import claim_accelerator
 
             claim_accelerator()
-        yield Context.from_environment()
+        context = Context.from_environment()
+        yield context if run is None else context.for_run(run)
     except CorruptShardError:
         raise  # where `quartet forget` has replaced a shard meanwhile, another try reads the new one
     except (ConfigError, DataError, WeightsError) as error:

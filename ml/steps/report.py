@@ -28,6 +28,7 @@ from ml.report import (
     render_run_report,
     split_counts,
 )
+from ml.run_settings import run_notice
 from ml.run_views import confounder_views, examination_view, slices_view
 from ml.snapshots import Snapshot
 from ml.storage import dump_json, read_json
@@ -60,7 +61,7 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
     decision, approval = _decision(store, run_id)
     version, taken_back, stages = _stages(context, run_id, decision["variant"])
     promoted = version is not None and not taken_back
-    notice = weights_notice(context.settings)
+    notices = [one for one in (weights_notice(context.settings), run_notice(plan)) if one]
     champion = evaluation["champion"]
     page = RunPage(
         model_name=context.settings.model_name,
@@ -83,7 +84,7 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
         examination=_examination(store, run_id, evaluation["chosen"]),
         confounders=confounder_views(evaluation["confounders"]),
         summary=_summary(plan, evaluation),
-        notices=(*((notice,) if notice else ()), *_searches(store, run_id, plan["variants"])),
+        notices=(*notices, *_searches(store, run_id, plan["variants"])),
         labels=load_labels_view(store, run_id),
         settings_json=context.settings.model_dump_json(indent=2),
     )

@@ -86,6 +86,7 @@ def test_second_run_extracts_nothing_and_a_tie_keeps_the_champion(first, root, d
 
     assert second.returncode == 0, second.stdout + second.stderr
     assert "nothing new arrived, so no snapshot started it" in second.stdout
+    assert "started by hand, with force" in second.stdout
     assert second.stdout.count(": 0 images to extract, 40 already cached") == 2
     assert re.search(r"Gate: (narrow|wide) not promoted\. Rejected: better than the champion", second.stdout)
     assert "Version 1 is served" in second.stdout
