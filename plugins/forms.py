@@ -190,7 +190,7 @@ def who_asked(run: Any) -> str:
     if run.run_type in {"manual", "backfill"}:
         return getattr(run, "triggering_user_name", None) or "unknown user of Airflow"
     others = {"operator_triggered": "another DAG", "scheduled": "the schedule"}
-    return others.get(str(run.run_type), "an event of an asset")
+    return others.get(run.run_type, "an event of an asset")
 
 
 def _variants(environ: Mapping[str, str] | None) -> Param:

@@ -12,7 +12,8 @@ GRAPHS = {
         "clear_landing": set(),
     },
     "retrain": {
-        "split": {"list_missing", "tune", "train"},
+        "split": {"anything_changed", "tune", "train"},
+        "anything_changed": {"list_missing"},
         "list_missing": {"extract"},
         "extract": {"tune"},
         "tune": {"train"},
@@ -116,28 +117,9 @@ def test_extraction_is_mapped_over_parts_and_training_over_variants(load_dag):
     assert mapped == {"extract": {"part"}, "tune": {"variant"}, "train": {"variant"}}
 
 
-def test_form_for_a_manual_run_asks_for_variants_snapshot_and_trials(load_dag):
-    params = load_dag("retrain").params
-
-    assert {name: params[name] for name in params} == {"variants": [], "snapshot_id": None, "trials": 0}
-
-
-def test_form_for_a_rollback_asks_for_a_reason(load_dag):
-    params = load_dag("rollback").params
-
-    assert {name: params.get_param(name).value for name in params} == {"reason": "", "version": None}
-    assert params.get_param("reason").schema["minLength"] == 3
-
-
 def test_a_batch_is_mapped_over_its_shards_two_at_a_time(load_dag):
     dag = load_dag("batch_predict")
 
     task = dag.get_task("predict_shard")
     assert set(task.op_kwargs_expand_input.value) == {"shard"}
     assert task.max_active_tis_per_dagrun == 2
-
-
-def test_form_for_a_batch_asks_for_images_a_name_and_the_size_of_shards(load_dag):
-    params = load_dag("batch_predict").params
-
-    assert {name: params[name] for name in params} == {"prefix": "incoming/", "name": None, "shard_size": 1000}

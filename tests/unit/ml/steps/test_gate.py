@@ -16,6 +16,8 @@ from ml.evaluation import predictions
 from ml.metrics import classification_metrics
 from ml.plan import store_plan
 from ml.registry import Registry
+from ml.run_identity import Outcome, find_outcome
+from ml.run_settings import Difference
 from ml.slices import measure_slices
 from ml.steps import gate
 from ml.storage import dump_json
@@ -72,8 +74,11 @@ def decide(make_settings, store, registry):
     """The gate's document on a winner with so many wrong answers, and on a champion."""
     tracked = registry.start_run("run", "good", {})
 
-    def run(winner, champion=None, rules=RULES, latency_ms=1.0, size_mb=1.0, started_from=None, images=IMAGES):
+    def run(
+        winner, champion=None, rules=RULES, latency_ms=1.0, size_mb=1.0, started_from=None, images=IMAGES, plan=None
+    ):
         write_candidate(store, "run", "good", images, started_from, mlflow_run_id=tracked)
+        store_plan(store, {"run_id": "run", **(plan or {})}, images)
         export = {"latency_ms_p95": latency_ms, "size_mb": size_mb}
         store.put("runs/run/good/examination.json", dump_json({"variant": "good", "export": export}))
         test = images[20:]
@@ -104,6 +109,28 @@ def test_winner_is_held_against_the_settings_and_the_document_is_kept(decide, st
     assert json.loads(store.get("runs/run/decision.json")) == rejected
 
 
+def test_a_bar_that_was_lowered_for_the_run_is_told_with_who_asked(decide):
+    lowered = Difference("gate.min_macro_f1", 0.9, 0.7)._asdict()
+    other = Difference("train.epochs", 20, 3)._asdict()
+
+    document = decide(8, plan={"differences": [other, lowered], "reason": "a try", "asked_by": "jane"})
+
+    told = "For this run gate.min_macro_f1 is 0.7 instead of 0.9, asked for by jane (a try)."
+    assert document["promoted"]
+    assert document["gate_notice"] == told
+    assert document["reason"].endswith(f". {told}")
+
+
+def test_a_gate_as_configured_is_not_spoken_of(decide):
+    assert decide(8)["gate_notice"] is None
+
+
+def test_later_runs_of_the_same_identity_find_what_was_decided(decide, store):
+    document = decide(16, plan={"identity": "digest"})
+
+    assert find_outcome(store, "digest", "next") == Outcome("run", "good", False, document["reason"], None, False)
+
+
 def test_document_has_the_digests_of_what_it_rests_on(decide, store):
     write_candidate(store, "old", "best", IMAGES)
 
@@ -114,6 +141,7 @@ def test_document_has_the_digests_of_what_it_rests_on(decide, store):
         "runs/run/evaluation.json",
         "runs/run/good/examination.json",
         "runs/run/good/predictions.parquet",
+        "runs/run/plan.json",
         "runs/run/samples.parquet",
     ]
     assert all(digest == hashlib.sha256(store.get(key)).hexdigest() for key, digest in inputs.items())
