@@ -17,20 +17,25 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, dag, get_current_context, task
+from airflow.sdk import Metadata, dag, get_current_context
 
-from plugins.alerts import FailureNotifier, tell_of_rollback
+from plugins.alerts import dag_alerts, tell_of_rollback
 from plugins.assets import CHAMPION, DEFAULT_ARGS
 from plugins.forms import rollback_form, who_asked
+from plugins.links import MODELS_PAGE
+from plugins.made import promotions
+from plugins.owner import owner_links
 from plugins.step_context import open_context
+from plugins.tasks import step
 
 
 @dag(
     dag_display_name="Roll back",
     schedule=None,
     default_args=DEFAULT_ARGS,
+    owner_links=owner_links(),
     dagrun_timeout=timedelta(hours=1),
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("rollback"),
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,
@@ -39,10 +44,17 @@ from plugins.step_context import open_context
 def rollback() -> None:
     """Record, and see that it serves."""
 
-    @task(outlets=[CHAMPION], doc_md="Append the rollback to the record of what serves, and move the aliases.")
+    @step(
+        outlets=[CHAMPION],
+        links=[MODELS_PAGE],
+        makes=promotions,
+        task_display_name="Go back",
+        doc_md="Append the rollback to the record of what serves, and move the aliases.",
+    )
     def roll_back() -> Any:
         from datetime import UTC, datetime
 
+        from ml.event_facts import champion_facts
         from ml.rollback import Request
         from ml.steps import roll_back
 
@@ -54,10 +66,15 @@ def rollback() -> None:
             change = roll_back.run(context, request, datetime.now(UTC))
             roll_back.follow(context)
             tell_of_rollback(context.settings, change)
-        yield Metadata(CHAMPION, extra=change)
+            facts = champion_facts(context, change["number"])
+        yield Metadata(CHAMPION, extra=facts)
         return change["version"]
 
-    @task(doc_md="Wait until the model server answers with the version.")
+    @step(
+        links=[MODELS_PAGE],
+        task_display_name="See that it serves",
+        doc_md="Wait until the model server answers with the version.",
+    )
     def confirm(version: int) -> float:
         from ml.steps import roll_back
 

@@ -24,6 +24,7 @@ __all__ = [
     "find_approval",
     "load_decision",
     "require_cleared",
+    "waits_for_answer",
 ]
 
 
@@ -122,7 +123,10 @@ def require_cleared(run_id: str, decided: Decided) -> None:
     """
     if not decided.document["promoted"]:
         reason = decided.document["reason"]
-        raise DataError(f"Run {run_id} was not cleared: {reason}", "Retrain, or change `gate` and retrain.")
+        raise DataError(
+            f"Run {run_id} was not cleared: {reason}",
+            "Retrain, change `gate` and retrain, or promote it against the gate, with a reason on record.",
+        )
 
 
 def find_approval(store: Store, run_id: str, decided: Decided) -> Approval | None:
@@ -132,6 +136,14 @@ def find_approval(store: Store, run_id: str, decided: Decided) -> Approval | Non
     except NotFoundError:
         return None
     return approval if approval.decision_sha256 == decided.sha256 else None
+
+
+def waits_for_answer(store: Store, run_id: str) -> bool:
+    """Whether a run has asked for approval, and nobody has answered."""
+    try:
+        return Approval.from_dict(read_json(store, layout.run_key(run_id, layout.APPROVAL))).answer is None
+    except NotFoundError:
+        return False
 
 
 def ask_approval(store: Store, run_id: str, decided: Decided, now: datetime) -> Approval:

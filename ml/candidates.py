@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ml.storage import Store
 
 __all__ = [
+    "RANDOM_WEIGHTS",
     "Candidate",
     "Contender",
     "Ensemble",
@@ -34,6 +35,11 @@ __all__ = [
 ]
 
 RECORD = "candidate.json"
+#: What is to be said of figures of backbones that are not pretrained.
+RANDOM_WEIGHTS = (
+    "The backbones carry random, untrained weights, not ImageNet's: these figures show that the pipeline works, not "
+    "what the architectures can do."
+)
 
 #: The settings that decide what a candidate computes; today's may have changed since.
 DECISIVE = ("images", "variants", "weights", "features", "train")
@@ -165,10 +171,7 @@ def weights_notice(settings: Settings) -> str | None:
     """What every report must say when the backbones are not pretrained; None when they are."""
     if settings.weights.source == "imagenet":
         return None
-    return (
-        f"The backbones carry random, untrained weights (seed {settings.weights.seed}), not ImageNet's: these figures "
-        "show that the pipeline works, not what the architectures can do."
-    )
+    return RANDOM_WEIGHTS.replace("weights,", f"weights (seed {settings.weights.seed}),", 1)
 
 
 def store_candidate(store: Store, candidate: Candidate, head: keras.Model) -> None:

@@ -20,6 +20,7 @@ from ml.config import Settings, load_settings
 from ml.forget_command import forget
 from ml.monitor_command import monitor
 from ml.predict_command import predict
+from ml.promote_command import promote
 from ml.quarantine_commands import quarantine
 from ml.retrain_command import retrain, tune
 from ml.serving_command import history, rollback
@@ -42,6 +43,7 @@ app.command()(history)
 app.command()(monitor)
 app.command()(retrain)
 app.command()(tune)
+app.command()(promote)
 app.command()(rollback)
 app.command()(predict)
 app.command()(batch_predict)
@@ -147,14 +149,6 @@ def approve(
     served = roll_out(context, run_id)["reason"] if approval.approved else "nothing changed"
     page = report.run(context, run_id, datetime.now(UTC))
     print_values(console, "Approval", {"reason": str(approval), "served": served, **page})
-
-
-@app.command()
-def promote(run_id: Annotated[str, typer.Argument(help="A run whose winner the gate cleared.")]) -> None:
-    """Publish a cleared run's winner as the next version, try it at the model server, and make it the champion."""
-    from ml.rollout import roll_out
-
-    print_values(console, "Promotion", roll_out(_context().for_run(run_id), run_id))
 
 
 @app.command()

@@ -37,12 +37,13 @@ class Exposure:
         variant: what it trained; None when it has trained nothing.
         split: as which the run used the image: weights were fitted to it in ``train``, chosen by it in
             ``validation``, measured on it in ``test``.
-        version: under which the candidate was published, None when it was not.
+        version: under which the candidate was promoted, else the last it was published as, None when it was not.
         champion: whether it is in production now.
         prefix: of the run's files.
         shown: whether its overlays show the image.
         mlflow_run_id: its run at the tracking server.
         doubted: whether the run's page shows the image among the labels to look at again.
+        versions: all that it was published as; a person's decision to promote it publishes it anew.
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class Exposure:
     shown: bool = False
     mlflow_run_id: str | None = None
     doubted: bool = False
+    versions: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """What a tombstone keeps."""
@@ -82,12 +84,17 @@ class _Published:
             ) from error
         changes = load_changes(context.store, context.settings.model_name)
         self._champion = champion_of(changes)
-        self._versions = registered | {(change.run_id, change.variant): change.version for change in changes}
+        self._versions = {key: set(versions) for key, versions in registered.items()}
+        for change in changes:
+            self._versions.setdefault((change.run_id, change.variant), set()).add(change.version)
+        self._promoted = {(one.run_id, one.variant): one.version for one in changes if one.action == "promote"}
 
-    def of(self, run_id: str, variant: str) -> tuple[int | None, bool]:
-        """The candidate's version, and whether it is the champion."""
-        version = self._versions.get((run_id, variant))
-        return version, version is not None and self._champion == Champion(version, run_id, variant)
+    def of(self, run_id: str, variant: str) -> tuple[int | None, bool, tuple[int, ...]]:
+        """The candidate's version, whether it is the champion, and all versions that it was published as."""
+        versions = tuple(sorted(self._versions.get((run_id, variant), ())))
+        version = self._promoted.get((run_id, variant), versions[-1] if versions else None)
+        champion = version is not None and self._champion == Champion(version, run_id, variant)
+        return version, champion, versions
 
 
 def find_exposures(context: Context, image_ids: AbstractSet[str]) -> Iterator[tuple[str, Exposure]]:
@@ -111,19 +118,21 @@ def find_exposures(context: Context, image_ids: AbstractSet[str]) -> Iterator[tu
             run_id, tracked = candidate["run_id"], candidate["mlflow_run_id"]
             # Its folder is its name: an ensemble is of no variant, and an ablation has the variant of another head.
             variant = key.split("/")[-2]
-            version, champion = published.of(run_id, variant)
+            version, champion, versions = published.of(run_id, variant)
             shown = _shown(store, key.removesuffix("candidate.json") + "predictions.parquet")
             for image_id, split in seen.items():
-                pictured = image_id in shown, tracked, image_id in doubted
+                pictured = image_id in shown, tracked, image_id in doubted, versions
                 yield image_id, Exposure(run_id, variant, split, version, champion, prefix, *pictured)
 
 
 def find_warmups(context: Context, exposures: Iterable[tuple[str, Exposure]]) -> Iterator[tuple[str, str]]:
     """Pairs of an image id and the key of a published version's warm-up requests that hold the image's bytes."""
     for image_id, exposure in exposures:
-        if exposure.version is not None and exposure.split == "test":
-            key = layout.model_prefix(context.settings.model_name, exposure.version) + layout.WARMUP
-            files = [context.store.get(info.key) for info in context.store.list(layout.image_key(image_id, ""))]
+        versions = exposure.versions if exposure.split == "test" else ()
+        keys = [layout.model_prefix(context.settings.model_name, version) + layout.WARMUP for version in versions]
+        listed = context.store.list(layout.image_key(image_id, "")) if keys else ()
+        files = [context.store.get(info.key) for info in listed]
+        for key in keys:
             with suppress(NotFoundError):
                 requests = context.store.get(key)
                 if any(file in requests for file in files):

@@ -14,12 +14,22 @@ if TYPE_CHECKING:
     from ml.config import GateSettings
     from ml.intervals import Comparison
 
-__all__ = ["FEWEST_GROUPS", "Decision", "Evidence", "RuleResult", "check_classes", "decide"]
+__all__ = [
+    "FEWEST_GROUPS",
+    "SEEN_IN_TRAINING",
+    "Decision",
+    "Evidence",
+    "RuleResult",
+    "check_classes",
+    "decide",
+]
 
 #: Groups of test images below which challenger and champion are not compared: with fewer, those that are worse by the
 #: margin get past the risk more than twice as often as it says (docs/gate.md).
 FEWEST_GROUPS = 20
 NO_BETTER = "no better than the champion"
+#: The rule that nobody can overrule: what has seen its test images has no figures.
+SEEN_IN_TRAINING = "test images seen in training"
 
 
 @dataclass(frozen=True)
@@ -243,7 +253,7 @@ def _risk(comparison: Comparison, margin: float, risk: float) -> RuleResult:
 
 def _unseen(leaked: int) -> RuleResult:
     missing = f"a test split without {'it' if leaked == 1 else 'them'}" if leaked else ""
-    return RuleResult("test images seen in training", not leaked, str(leaked), "none", missing, float(leaked), 0.0)
+    return RuleResult(SEEN_IN_TRAINING, not leaked, str(leaked), "none", missing, float(leaked), 0.0)
 
 
 def _at_least(name: str, value: float, bound: float) -> RuleResult:

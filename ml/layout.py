@@ -7,6 +7,7 @@ import re
 
 __all__ = [
     "ABLATION_ENDING",
+    "ALERTS",
     "APPROVAL",
     "ATTRIBUTES",
     "ATTRIBUTES_FILE",
@@ -22,6 +23,8 @@ __all__ = [
     "LANDING",
     "LATEST_SNAPSHOT",
     "MONITORING",
+    "ORDER",
+    "PACKS",
     "PAGE_IMAGES",
     "PLAN",
     "PREDICTIONS",
@@ -33,13 +36,17 @@ __all__ = [
     "RELEASES",
     "REQUESTS",
     "RUNS",
+    "SEEN",
     "SERVING_FACTS",
     "SERVING_LABELS",
     "SNAPSHOTS",
+    "SUMMARIES",
     "SUMS",
+    "TOLD",
     "WARMUP",
     "WATCH",
     "ablation_name",
+    "alert_key",
     "arrivals_key",
     "attributes_key",
     "calibration_key",
@@ -48,6 +55,7 @@ __all__ = [
     "ingest_key",
     "model_prefix",
     "monitoring_key",
+    "pack_key",
     "part_key",
     "predictions_key",
     "printable",
@@ -62,12 +70,16 @@ __all__ = [
     "run_prefix",
     "safe_run_id",
     "snapshot_key",
+    "summary_key",
     "tombstone_key",
 ]
 
 LANDING = "landing/"
 #: Below the landing zone: labels and groups of objects whose folders do not say them.
 LABELS_FILE = "labels.csv"
+#: What the newest ingest saw in the landing zone, and what was last told to be new there.
+SEEN = "arrivals/seen"
+TOLD = "arrivals/told.json"
 IMAGES = "images/"
 QUARANTINE = "quarantine/"
 RELEASES = "releases/"
@@ -81,11 +93,16 @@ ATTRIBUTES_FILE = "attributes.parquet"
 FEATURES = "features/"
 RUNS = "runs/"
 PROMOTIONS = "promotions/"
+#: What the Models page shows of each run, and copies of many small records in one object, for whoever reads them all.
+SUMMARIES = "summaries/"
+PACKS = "packs/"
 #: Batches of predictions, a folder each.
 PREDICTIONS = "predictions/"
 #: What is kept of requests, for whoever asks for it, and what was found about them.
 REQUESTS = "requests/"
 MONITORING = "monitoring/"
+#: What was told of a cause and when, so that the same is not told again at once.
+ALERTS = "alerts/"
 LATEST_SNAPSHOT = "snapshots/latest.json"
 #: Within a published version, the last object that is written: lines of ``<sha256>  <path>``, as sha256sum has them.
 SUMS = "SHA256SUMS"
@@ -106,6 +123,8 @@ PAGE_IMAGES = "report.json"
 #: In a run's folder: the gate's decision, and what a person said to it.
 DECISION = "decision.json"
 APPROVAL = "approval.json"
+#: In a run's folder: a person's own decision to promote its winner later on.
+ORDER = "order.json"
 #: In a run's folder: as which version its winner was published, how it did beside the champion, and after the swap.
 PUBLICATION = "publication.json"
 CANARY = "canary.json"
@@ -204,6 +223,11 @@ def run_by_identity_key(identity: str) -> str:
     return f"runs-by-identity/{identity}.json"
 
 
+def alert_key(digest: str) -> str:
+    """Key of what was told of one cause, given the cause's SHA-256."""
+    return f"{ALERTS}{digest}.json"
+
+
 def ablation_name(variant: str) -> str:
     """Name, among a run's candidates, of the variant's head without attention."""
     return variant + ABLATION_ENDING
@@ -217,6 +241,16 @@ def model_prefix(model_name: str, version: int) -> str:
 def promotion_key(model_name: str, number: int) -> str:
     """Key of one record of what serves."""
     return f"{PROMOTIONS}{model_name}/{number:08d}.json"
+
+
+def summary_key(model_name: str, run_id: str) -> str:
+    """Key of what the Models page shows of a run; without a run, the prefix of all."""
+    return f"{SUMMARIES}{model_name}/" + (f"{safe_run_id(run_id)}.json" if run_id else "")
+
+
+def pack_key(prefix: str) -> str:
+    """Key of the copies of the records below a prefix, e.g. ``summaries/classifier/``."""
+    return f"{PACKS}{prefix.rstrip('/')}.json"
 
 
 def request_parts(model_name: str, date: str) -> str:

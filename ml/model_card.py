@@ -10,11 +10,12 @@ from ml import layout
 from ml.candidates import weights_notice
 from ml.confounders import STRONG
 from ml.plan import load_plan
-from ml.report import WRITING, split_counts
+from ml.report import split_counts
 from ml.run_settings import gate_notice
 from ml.snapshots import Snapshot
 from ml.storage import read_json
 from ml.templating import make_environment, plain_markdown
+from ml.writing import WRITING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from ml.candidates import Contender
     from ml.config import CardSettings
     from ml.context import Context
-    from ml.report import SplitCounts
+    from ml.orders import Order
+    from ml.page_parts import SplitCounts
 
 __all__ = ["ModelCard", "describe_model", "render_model_card"]
 
@@ -55,6 +57,7 @@ class ModelCard:
         reason: the gate's.
         own: what people say of it.
         notices: that stand above all else.
+        order: a person's own decision to promote it; None where the gate's word was enough.
     """
 
     model_name: str
@@ -77,6 +80,7 @@ class ModelCard:
     reason: str
     own: CardSettings
     notices: tuple[str, ...] = ()
+    order: Order | None = None
 
     @property
     def slices(self) -> Mapping[str, Any]:
@@ -84,7 +88,9 @@ class ModelCard:
         return dict(self.metrics["slices"])
 
 
-def describe_model(context: Context, contender: Contender, version: int, reason: str, at: datetime) -> ModelCard:
+def describe_model(
+    context: Context, contender: Contender, version: int, reason: str, at: datetime, order: Order | None = None
+) -> ModelCard:
     """Gather what the run has found of its winner.
 
     Args:
@@ -93,6 +99,7 @@ def describe_model(context: Context, contender: Contender, version: int, reason:
         version: that it is published as.
         reason: the gate's.
         at: when.
+        order: a person's own decision to promote it.
     """
     store, run_id = context.store, contender.run_id
     plan = load_plan(store, run_id)
@@ -122,6 +129,7 @@ def describe_model(context: Context, contender: Contender, version: int, reason:
         reason=reason,
         own=context.settings.card,
         notices=tuple(notices),
+        order=order,
     )
 
 

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ml import layout
+from ml.errors import NotFoundError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,9 +33,29 @@ def is_published(store: Store, model_name: str, version: int) -> bool:
     return store.head(layout.model_prefix(model_name, version) + layout.SUMS) is not None
 
 
-def find_published(store: Store, registry: Registry, model_name: str, candidate: Contender) -> int | None:
-    """The version that a candidate was published as; None where every try ended before its last file."""
-    return next((one for one in registry.versions_of(candidate) if is_published(store, model_name, one)), None)
+def find_published(
+    store: Store, registry: Registry, model_name: str, candidate: Contender, order: bytes | None = None
+) -> int | None:
+    """The version that a candidate was published as; None where every try ended before its last file.
+
+    Args:
+        store: with the versions.
+        registry: that knows which numbers were claimed.
+        model_name: of the model.
+        candidate: that was published.
+        order: the person's decision that the version must carry, as it is stored; None for one that carries none.
+    """
+    for version in registry.versions_of(candidate):
+        if is_published(store, model_name, version) and _order_of(store, model_name, version) == order:
+            return version
+    return None
+
+
+def _order_of(store: Store, model_name: str, version: int) -> bytes | None:
+    try:
+        return store.get(f"{layout.model_prefix(model_name, version)}assets.extra/{layout.ORDER}")
+    except NotFoundError:
+        return None
 
 
 def highest_version(store: Store, model_name: str) -> int:

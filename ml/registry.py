@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -104,6 +105,15 @@ class Registry:
         now = int(time.time() * 1000)
         self._client.log_batch(mlflow_run_id, [Metric(name, value, now, step) for name, value in metrics.items()])
 
+    def page(self, mlflow_run_id: str) -> str | None:
+        """Address of a run's page at the tracking server; None where it has no pages, being a file or a database."""
+        parts = urlsplit(self._settings.tracking_uri)
+        if parts.scheme not in {"http", "https"}:
+            return None
+        # The address may carry a user and a password, which are for programs.
+        server = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+        return f"{server}/#/experiments/{self._experiment_id}/runs/{mlflow_run_id}"
+
     def log_files(self, mlflow_run_id: str, files: Mapping[str, bytes]) -> None:
         """Keep files, by name, as the run's artefacts."""
         with tempfile.TemporaryDirectory() as folder:
@@ -155,10 +165,14 @@ class Registry:
                 return int(created.version)
             self._client.set_model_version_tag(created.name, created.version, STATE_TAG, "taken before")
 
-    def versions(self) -> dict[tuple[str, str], int]:
-        """The published versions, by run and variant."""
+    def versions(self) -> dict[tuple[str, str], tuple[int, ...]]:
+        """The published versions, ascending, by run and variant."""
         published = [version for version in self._model_versions() if version.tags.get(STATE_TAG) == "published"]
-        return {(one.tags[RUN_TAG], one.tags[VARIANT_TAG]): int(one.version) for one in published}
+        found: dict[tuple[str, str], tuple[int, ...]] = {}
+        for one in sorted(published, key=lambda version: int(version.version)):
+            key = one.tags[RUN_TAG], one.tags[VARIANT_TAG]
+            found[key] = (*found.get(key, ()), int(one.version))
+        return found
 
     def remove_file(self, mlflow_run_id: str, name: str) -> None:
         """Remove one of a run's artefacts; what is not there is no error."""
@@ -176,7 +190,7 @@ class Registry:
     def record_published(self, version: int, reason: str, tags: Mapping[str, str]) -> None:
         """Mark a version whose files are all in the store, and say more of it in tags of Quartet's."""
         name = self._settings.model_name
-        self._client.update_model_version(name, str(version), description=reason)
+        self._client.update_model_version(name, str(version), description=reason[:MAX_TAG])
         for tag, value in {**tags, "state": "published"}.items():
             self._client.set_model_version_tag(name, str(version), f"{TAG}{tag}", value[:MAX_TAG])
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ml.config import Settings
     from ml.storage import Store
 
-__all__ = ["Outcome", "find_outcome", "identity_of", "record_outcome", "stands"]
+__all__ = ["Precedent", "find_precedent", "identity_of", "record_precedent", "stands"]
 
 #: Sections that change no head and no decision of the gate. What is not named here counts.
 INDIFFERENT = {
@@ -60,8 +60,8 @@ LIBRARIES = ("tensorflow", "keras", "numpy", "scikit-learn", "pillow")
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a run came to, as the gate decided.
+class Precedent:
+    """What an earlier run came to, as the gate decided.
 
     Attributes:
         run_id: the run.
@@ -101,15 +101,15 @@ def identity_of(settings: Settings, plan: Mapping[str, Any], samples: pd.DataFra
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def record_outcome(store: Store, identity: str, outcome: Outcome) -> None:
+def record_precedent(store: Store, identity: str, outcome: Precedent) -> None:
     """Keep what the gate decided on the newest run of an identity."""
     store.put(layout.run_by_identity_key(identity), dump_json(asdict(outcome)))
 
 
-def find_outcome(store: Store, identity: str, run_id: str) -> Outcome | None:
+def find_precedent(store: Store, identity: str, run_id: str) -> Precedent | None:
     """What another run of the same identity came to; None where there was none, or its decision is gone."""
     try:
-        found = Outcome(**read_json(store, layout.run_by_identity_key(identity)))
+        found = Precedent(**read_json(store, layout.run_by_identity_key(identity)))
     except NotFoundError:
         return None
     if found.run_id == run_id or store.head(layout.run_key(found.run_id, layout.DECISION)) is None:
@@ -117,27 +117,33 @@ def find_outcome(store: Store, identity: str, run_id: str) -> Outcome | None:
     return found
 
 
-def stands(store: Store, outcome: Outcome, stable: int | None) -> str | None:
+def stands(store: Store, precedent: Precedent, stable: int | None) -> str | None:
     """Why a run like an earlier one would change nothing; None where it might.
 
-    Either the gate rejected the earlier one beside the champion of today, or its winner is the champion of today, and
-    a tie with itself keeps it. A winner that was cleared and does not serve, because nobody approved, it did not stand
-    its trial or was rolled back, may serve after another run.
+    Either the earlier one's winner is the champion of today, and a tie with itself keeps it, or the gate rejected it
+    beside that champion. A winner that was cleared and does not serve, because nobody approved, it did not stand its
+    trial or was rolled back, may serve after another run.
 
     Args:
         store: of the runs.
-        outcome: of the earlier run.
+        precedent: the earlier one.
         stable: the version that serves now.
     """
-    if not outcome.cleared:
-        return f"the gate rejected {outcome.variant}" if outcome.champion == stable else None
-    if stable is None or outcome.warm:  # heads that start from those of another champion are other heads
-        return None
+    published = _published(store, precedent.run_id)
+    # With a warm start heads go on from the champion's: once that is their own, they are other heads.
+    if published is not None and published == stable and not precedent.warm:
+        return f"its winner {precedent.variant} serves as version {stable}"
+    if not precedent.cleared and precedent.champion == stable:
+        return f"the gate rejected {precedent.variant}"
+    return None
+
+
+def _published(store: Store, run_id: str) -> int | None:
+    """As which version a run's winner was published, by the gate or by a person's own decision."""
     try:
-        published = read_json(store, layout.run_key(outcome.run_id, layout.PUBLICATION))["version"]
+        return int(read_json(store, layout.run_key(run_id, layout.PUBLICATION))["version"])
     except NotFoundError:
         return None
-    return f"its winner {outcome.variant} serves as version {stable}" if published == stable else None
 
 
 @cache

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ml.measures import Arrivals
+    from ml.page_parts import SplitCounts
     from ml.quality import CheckResult
-    from ml.report import Figure, SplitCounts
+    from ml.report import Figure
 
 __all__ = [
     "MAX_THUMBNAILS",

@@ -16,6 +16,7 @@ __all__ = [
     "ingest_form",
     "monitor_form",
     "overrides_of",
+    "promote_form",
     "retrain_form",
     "rollback_form",
     "who_asked",
@@ -27,7 +28,7 @@ VARIANTS_VARIABLE = "QUARTET_VARIANTS"
 VARIANTS = "vgg16,vgg19,mobilenet,xception"
 #: Fields of `retrain` that no setting stands behind; the others are laid over the settings (`ml.run_settings.CHOICES`).
 NO_SETTINGS = {"variants", "snapshot_id", "trials", "force", "reason"}
-LONGEST_REASON = 500
+LONGEST_REASON = 1000
 TRAINING, GATE = "Training, for this run only", "Gate, for this run only"
 
 
@@ -106,23 +107,35 @@ def retrain_form(environ: Mapping[str, str] | None = None) -> dict[str, Param]:
 def rollback_form() -> dict[str, Param]:
     """Of `rollback`: why, and to which version."""
     return {
-        # A default that is no answer: without one Airflow could not call back when a run fails, since it resolves
-        # parameters without a form's values then.
-        "reason": Param(
-            "",
-            type="string",
-            minLength=3,
-            maxLength=LONGEST_REASON,
-            title="Reason",
-            description="Why the version that serves now is taken back: three letters at least; kept on record with "
-            "your name.",
-        ),
+        "reason": _required_reason("Why the version that serves now is taken back"),
         "version": Param(
             None,
             type=["null", "integer"],
             minimum=1,
             title="Version",
             description="To serve from now on. Empty: the one that served before.",
+        ),
+    }
+
+
+def promote_form() -> dict[str, Param]:
+    """Of `promote`: which run's winner, why, and whether the gate's word is set aside."""
+    return {
+        "retrain_id": Param(
+            "",
+            type="string",
+            minLength=1,
+            maxLength=250,
+            title="Run",
+            description="Id of the run of Retrain whose winner is to be promoted, as Airflow or its folder spells it.",
+        ),
+        "reason": _required_reason("Why this winner is promoted now"),
+        "against_the_gate": Param(
+            False,
+            type="boolean",
+            title="Against the gate",
+            description="Promote it although the gate rejected it, or compared it with another champion than today's. "
+            "The rules that it missed are kept on record with your name.",
         ),
     }
 
@@ -203,6 +216,19 @@ def _variants(environ: Mapping[str, str] | None) -> Param:
         title="Variants",
         description="To train. Empty: all that the settings have under `variants`. Others than the list offers are "
         f"named in the JSON below, or listed by the variable {VARIANTS_VARIABLE}.",
+    )
+
+
+def _required_reason(description: str) -> Param:
+    return Param(
+        # A default that is no answer: without one Airflow could not call back when a run fails, since it resolves
+        # parameters without a form's values then.
+        "",
+        type="string",
+        minLength=3,
+        maxLength=LONGEST_REASON,
+        title="Reason",
+        description=f"{description}: three letters at least; kept on record with your name.",
     )
 
 

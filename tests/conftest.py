@@ -14,15 +14,17 @@ import pytest
 
 from free_ports import free_ports
 
-UNIT = Path(__file__).parent / "unit"
+TESTS = Path(__file__).parent
+#: Slow ones of these compute, in this process; none of them looks at the clock.
+SHARING = (TESTS / "unit", TESTS / "dags")
 
 
 # First, since -m is applied in the same hook.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Slow tests of units compute; the other slow ones start stacks and servers, kill, and look at the clock."""
+    """The slow tests of other folders start stacks and servers, kill, and look at the clock."""
     for item in items:
-        if item.get_closest_marker("slow") and not item.path.is_relative_to(UNIT):
+        if item.get_closest_marker("slow") and not any(map(item.path.is_relative_to, SHARING)):
             item.add_marker("alone")
 
 

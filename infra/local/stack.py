@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["PIPELINE", "airflow_api", "down", "load_layout", "logs", "status", "up"]
 
 #: The DAGs that a fresh stack unpauses; `monitor`, which runs every hour, is left to whoever wants it.
-PIPELINE = ("ingest_images", "retrain", "batch_predict", "rollback")
+PIPELINE = ("ingest_images", "retrain", "batch_predict", "promote", "rollback")
 
 HEALTHY_SECONDS = 240.0
 POLL_SECONDS = 0.5
@@ -165,7 +165,7 @@ def _write_settings(layout: Layout, settings: Settings, progress: Callable[[str]
 
 
 def _stop_all(layout: Layout, names: Iterable[str], progress: Callable[[str], None]) -> None:
-    # The scheduler goes first, while its tasks can still report to the API server how they ended.
+    # Triggerer and scheduler go first, while what they run can still report to the API server how it ended.
     for name in [name for name in reversed(COMPONENT_NAMES) if name in set(names)]:
         if stop(layout, name):
             progress(f"stopped {name}")

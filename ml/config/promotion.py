@@ -29,6 +29,11 @@ class CanarySettings(Section):
         0, ge=0, le=10_000, description="of the newest images kept by `monitoring.keep_images`, asked besides"
     )
     timeout_seconds: float = Field(120, gt=0, description="for the servers to load the version")
+    wait_seconds: float = Field(
+        900,
+        ge=0,
+        description="for the trial of another version to end, since it began; after that it is taken for dead",
+    )
     max_error_share: Fraction = Field(0, description="of the canary's answers")
     min_offline_agreement: Fraction = Field(
         0.98, description="share of images that the canary puts into the class that evaluation put them into"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml.plan import load_plan
 from ml.promotions import newest_change
-from ml.run_identity import find_outcome, stands
+from ml.run_identity import find_precedent, stands
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
 def _compare(context: Context, run_id: str, plan: Mapping[str, Any]) -> tuple[bool, str]:
     if plan["force"]:
         return True, "Goes on, whatever has changed: Force is ticked."
-    earlier = find_outcome(context.store, plan["identity"], run_id)
+    earlier = find_precedent(context.store, plan["identity"], run_id)
     if earlier is None:
         return True, "Goes on: no earlier run had this snapshot, these settings and this code."
     newest = newest_change(context.store, context.settings.model_name)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
+import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ml import layout
 from ml.approval import load_decision
 from ml.canary import agreement, judge_canary
 from ml.candidates import load_candidate
-from ml.errors import ServingError
+from ml.errors import ConflictError, ServingError
 from ml.golden import load_golden
+from ml.grounds import require_grounds, require_same_grounds
 from ml.promoting import change_of, follow_record, withdraw
-from ml.promotions import append_change, load_changes, promotion_of
+from ml.promotions import append_change, load_changes, newest_change, promotion_of
 from ml.request_store import newest_images
 from ml.serving_state import CANARY, STABLE, ServingState
-from ml.steps.publish import load_publication, require_approval
+from ml.steps.publish import load_publication
 from ml.storage import dump_json
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
 
     from ml.canary import Verdict
     from ml.config import CanarySettings, Settings
@@ -30,16 +33,20 @@ __all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
+POLL_SECONDS = 2.0
+
 
 def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
     """Put the run's published winner on trial, where the settings ask for one.
 
-    A canary that does badly is withdrawn. One whose trial could not be held is withdrawn too, and the error raised.
+    While another version is on trial this one waits. A canary that does badly is withdrawn. One whose trial could not
+    be held is withdrawn too, and the error raised.
 
     Returns:
         ``run_id``, ``version``, ``passed``, ``reason``, ``checks`` and ``figures``.
 
     Raises:
+        DataError: no approval, or somebody has decided otherwise since the version was published.
         ServingError: the model server does not answer, or does not load the version in time.
     """
     publication = load_publication(context, run_id)
@@ -51,11 +58,9 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
         return found | {"passed": True, "reason": "It was promoted before."}
     if limits is None:
         return found | {"passed": True, "reason": "No trial is configured (`promotion.canary`)."}
-    require_approval(context, run_id, load_decision(context.store, run_id))
-    serving = changes[-1].serving if changes else ServingState()
-    if serving.canary != version:
-        change = change_of(changes, publication, "canary", "to be compared with the champion", now)
-        append_change(context.store, context.settings.model_name, change)
+    grounds = require_grounds(context, run_id, load_decision(context.store, run_id))
+    require_same_grounds(publication, grounds)
+    serving = _begin(context, publication, timedelta(seconds=limits.wait_seconds), now)
     follow_record(context)
     try:
         candidate = load_candidate(context.store, run_id, publication["variant"])
@@ -71,6 +76,44 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
         withdraw(context, publication, verdict.reason)
     log.info("version %d %s its trial: %s", version, "stood" if verdict.passed else "did not stand", verdict.reason)
     return found
+
+
+def _begin(context: Context, publication: Mapping[str, Any], longest: timedelta, now: datetime) -> ServingState:
+    """Put the version on trial when no other one is, and return what serves then.
+
+    There is one label for whatever is on trial: a second one would spoil the first one's figures.
+    """
+    store, name, version = context.store, context.settings.model_name, publication["version"]
+    while True:
+        waited = _await_end(context, version, longest)
+        changes = load_changes(store, name)
+        before = changes[-1].serving if changes else ServingState()
+        if before.canary == version:  # of a task that was killed
+            return before
+        at = datetime.now(UTC) if waited else now
+        change = change_of(changes, publication, "canary", "to be compared with the champion", at)
+        try:
+            return append_change(store, name, change).serving
+        except ConflictError as error:
+            log.info("looking again at what is on trial: %s", error.message)
+
+
+def _await_end(context: Context, version: int, longest: timedelta) -> bool:
+    """Wait until no other version is on trial, or its trial began too long ago; whether there was one."""
+    waited = False
+    while True:
+        newest = newest_change(context.store, context.settings.model_name)
+        other = newest.serving.canary if newest else None
+        if newest is None or other is None or other == version:
+            return waited
+        # The trial's own record is the newest, unless what is stable was changed beside it.
+        left = newest.when + longest - datetime.now(UTC)
+        if left <= timedelta():
+            log.warning("version %d takes the place of version %d, whose trial has not ended", version, other)
+            return waited
+        log.info("version %d waits: version %d is on trial since %s", version, other, newest.at)
+        waited = True
+        time.sleep(min(POLL_SECONDS, left.total_seconds()))
 
 
 def _compare(

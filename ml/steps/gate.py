@@ -17,8 +17,9 @@ from ml.intervals import Comparison, compare
 from ml.leaks import seen_in_training
 from ml.plan import load_samples
 from ml.registry import Registry
-from ml.run_identity import Outcome, record_outcome
+from ml.run_identity import Precedent, record_precedent
 from ml.run_settings import gate_notice
+from ml.run_summaries import write_summary
 from ml.storage import dump_json
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     }
     data = dump_json(document)
     context.store.put(layout.run_key(run_id, layout.DECISION), data)
+    write_summary(context.store, context.settings.model_name, run_id)
     _track(context, contender, document, data)
     _remember(context, plan, document)
     log.info("run %s: %s %s", run_id, winner["variant"], decision.reason)
@@ -77,7 +79,7 @@ def _remember(context: Context, plan: Mapping[str, Any], document: Mapping[str, 
         return
     told = {name: document[name] for name in ("run_id", "variant", "reason", "champion")}
     warm = context.settings.train.warm_start
-    record_outcome(context.store, plan["identity"], Outcome(**told, cleared=document["promoted"], warm=warm))
+    record_precedent(context.store, plan["identity"], Precedent(**told, cleared=document["promoted"], warm=warm))
 
 
 def _track(context: Context, contender: Contender, document: Mapping[str, Any], data: bytes) -> None:

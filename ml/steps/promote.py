@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 from ml import layout
 from ml.approval import load_decision
 from ml.errors import DataError, NotFoundError
+from ml.grounds import require_grounds, require_same_grounds
 from ml.promoting import change_of, follow_record, withdraw
 from ml.promotions import append_change, champion_of, load_changes, promotion_of
-from ml.steps.publish import load_publication, require_approval
+from ml.steps.publish import load_publication
 from ml.storage import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from ml.approval import Approval, Decided
+    from ml.approval import Decided
     from ml.context import Context
+    from ml.orders import Order
     from ml.promotions import Change
 
 __all__ = ["run"]
@@ -36,41 +38,50 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
         ``run_id``, ``variant``, ``version``, ``uri``, and ``number`` of the record.
 
     Raises:
-        DataError: no approval, no trial that was stood, or the champion is another one than the gate compared with,
-            which ends the trial.
+        DataError: no approval, no trial that was stood, or the champion is another one than the gate compared with, or
+            than a person decided to replace, which ends the trial.
         ConflictError: somebody else changed what serves at the same moment.
     """
     store, name = context.store, context.settings.model_name
     decided = load_decision(store, run_id)
-    approval = require_approval(context, run_id, decided)
+    grounds = require_grounds(context, run_id, decided)
     publication = load_publication(context, run_id)
     changes = load_changes(store, name)
     change = promotion_of(changes, run_id, publication["variant"])
     if change is None:
         try:
-            _require_same_champion(decided, changes, run_id)
+            require_same_grounds(publication, grounds)
+            _require_same_champion(decided, grounds.order, changes, run_id)
         except DataError as error:
             withdraw(context, publication, error.message)
             raise
-        evidence = _evidence(decided, approval, _stood(context, run_id, changes, publication))
-        by = approval.answer.by if approval and approval.answer and approval.answer.by else "gate"
-        reason = str(decided.document["reason"])
-        change = change_of(changes, publication, "promote", reason, now, by, evidence)
+        trial = _stood(context, run_id, changes, publication)
+        evidence = {"decision_sha256": decided.sha256, **grounds.evidence, **_evidence(trial)}
+        reason = grounds.order.grounds if grounds.order else str(decided.document["reason"])
+        change = change_of(changes, publication, "promote", reason, now, grounds.by, evidence)
         append_change(store, name, change)
     follow_record(context)
     return {**{key: publication[key] for key in ("run_id", "variant", "version", "uri")}, "number": change.number}
 
 
-def _require_same_champion(decided: Decided, changes: Sequence[Change], run_id: str) -> None:
-    """What was proven better than one champion is not proven better than the next."""
-    compared, champion = decided.document["champion"], champion_of(changes)
+def _require_same_champion(decided: Decided, order: Order | None, changes: Sequence[Change], run_id: str) -> None:
+    """What was proven better than one champion, or decided on while it served, is not so for the next."""
+    champion = champion_of(changes)
     now = champion.version if champion else None
-    if compared != now:
-        was, is_now = (f"version {one}" if one is not None else "none" for one in (compared, now))
+    expected = order.champion if order else decided.document["champion"]
+    if expected == now:
+        return
+    was, is_now = (f"version {one}" if one is not None else "none" for one in (expected, now))
+    if order is not None:
         raise DataError(
-            f"Run {run_id} was compared with another champion ({was}) than today's ({is_now}).",
-            "Run `evaluate`, `examine` and `gate` of this run again, or retrain.",
+            f"{order.by} decided to promote run {run_id} in the place of another champion ({was}) than today's "
+            f"({is_now}).",
+            "Promote it anew, or retrain.",
         )
+    raise DataError(
+        f"Run {run_id} was compared with another champion ({was}) than today's ({is_now}).",
+        "Run `evaluate`, `examine` and `gate` of this run again, retrain, or promote it against the gate.",
+    )
 
 
 def _stood(
@@ -91,10 +102,5 @@ def _stood(
     return trial
 
 
-def _evidence(decided: Decided, approval: Approval | None, trial: Mapping[str, Any] | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"decision_sha256": decided.sha256}
-    if approval is not None and approval.answer is not None:
-        found["approval"] = approval.to_dict()["answer"]
-    if trial is not None:
-        found["canary"] = {"checks": trial["checks"], "figures": trial["figures"]}
-    return found
+def _evidence(trial: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {} if trial is None else {"canary": {"checks": trial["checks"], "figures": trial["figures"]}}

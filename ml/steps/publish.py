@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml import layout
-from ml.approval import find_approval, load_decision, require_cleared
+from ml.approval import load_decision
 from ml.candidates import load_candidate
-from ml.errors import DataError
 from ml.golden import load_golden
+from ml.grounds import require_grounds
 from ml.model_card import describe_model, render_model_card
 from ml.promotions import load_changes, promotion_of
 from ml.publication import claim_version, find_published, upload_version
@@ -20,11 +20,12 @@ from ml.registry import Registry
 from ml.storage import dump_json, read_json
 
 if TYPE_CHECKING:
-    from ml.approval import Approval, Decided
+    from ml.approval import Decided
     from ml.candidates import Contender
     from ml.context import Context
+    from ml.grounds import Grounds
 
-__all__ = ["approval_tags", "load_publication", "require_approval", "run"]
+__all__ = ["load_publication", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +38,12 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     """Publish the run's winner.
 
     Every file is written before ``SHA256SUMS``, that before the registry's record. What was published before is not
-    published again; a try that was killed before the sums is followed by one with the next number.
+    published again; a try that was killed before the sums is followed by one with the next number. So is a version
+    that does not carry the person's decision it is now to be promoted by: what is published never changes.
 
     Returns:
-        ``run_id``, ``variant``, ``snapshot_id``, ``version``, ``uri`` and ``validation``, what the fresh server was
-        measured to do.
+        ``run_id``, ``variant``, ``snapshot_id``, ``version``, ``uri``, ``order``, the id of the person's decision that
+        it carries, and ``validation``, what the fresh server was measured to do.
 
     Raises:
         DataError: the gate rejected the run, a person rejected it or has yet to approve, or the exported model
@@ -49,16 +51,17 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
         ServingError: a model server does not load the exported model, or answers otherwise than it.
     """
     decided = load_decision(context.store, run_id)
-    approval = require_approval(context, run_id, decided)
+    grounds = require_grounds(context, run_id, decided)
     store, name = context.store, context.settings.model_name
     candidate = load_candidate(store, run_id, decided.document["variant"])
     registry = Registry(context.settings)
     promoted = promotion_of(load_changes(store, name), run_id, candidate.name)
-    version = promoted.version if promoted else find_published(store, registry, name, candidate)
+    carried = grounds.order.dump() if grounds.order else None
+    version = promoted.version if promoted else find_published(store, registry, name, candidate, carried)
     if version is None:
-        version = _publish(context, registry, candidate, decided, approval)
+        version = _publish(context, registry, candidate, decided, grounds)
     prefix = layout.model_prefix(name, version)
-    registry.record_published(version, decided.document["reason"], approval_tags(approval))
+    registry.record_published(version, str(grounds.order or decided.document["reason"]), grounds.tags)
     registry.log_files(candidate.mlflow_run_id, {layout.MODEL_CARD: store.get(f"{prefix}assets.extra/model_card.md")})
     publication = {
         "run_id": run_id,
@@ -66,6 +69,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
         "snapshot_id": candidate.snapshot_id,
         "version": version,
         "uri": store.uri(prefix),
+        "order": grounds.order.id if grounds.order else None,
         "validation": read_json(store, f"{prefix}assets.extra/{layout.INFRA_VALIDATION}"),
     }
     store.put(layout.run_key(run_id, layout.PUBLICATION), dump_json(publication))
@@ -77,50 +81,21 @@ def load_publication(context: Context, run_id: str) -> dict[str, Any]:
     return dict(read_json(context.store, layout.run_key(run_id, layout.PUBLICATION)))
 
 
-def require_approval(context: Context, run_id: str, decided: Decided) -> Approval | None:
-    """The approval that the promotion rests on; None where none is wanted and none was given.
-
-    Raises:
-        DataError: the gate rejected the run, a person did, or one has yet to answer.
-    """
-    require_cleared(run_id, decided)
-    approval = find_approval(context.store, run_id, decided)
-    if approval is not None and approval.approved:
-        return approval
-    remedy = f"Answer in Airflow, clear `approve` there to be asked again, or run `quartet approve {run_id} --by NAME`."
-    if approval is not None and approval.answer is not None:
-        raise DataError(f"Run {run_id} was not approved: {approval}", remedy)
-    if context.settings.gate.approval is not None:
-        raise DataError(f"Run {run_id} waits for a person's approval (`gate.approval`).", remedy)
-    return None
-
-
-def approval_tags(approval: Approval | None) -> dict[str, str]:
-    """Who approved and when, as tags; none where nobody was asked."""
-    if approval is None or approval.answer is None:
-        return {}
-    given = approval.answer
-    found = {"approved_by": given.by, "approved_by_id": given.by_id, "approved_at": given.at}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _publish(
-    context: Context, registry: Registry, candidate: Contender, decided: Decided, approval: Approval | None
-) -> int:
+def _publish(context: Context, registry: Registry, candidate: Contender, decided: Decided, grounds: Grounds) -> int:
     """Export the winner, try it, and write it with what is to be known of it; returns its version."""
     store, name = context.store, context.settings.model_name
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
         validation = _export(context, candidate, path)
         version = claim_version(store, registry, name, candidate)
-        card = describe_model(context, candidate, version, decided.document["reason"], datetime.now(UTC))
+        reason, at = decided.document["reason"], datetime.now(UTC)
+        card = describe_model(context, candidate, version, reason, at, grounds.order)
         extras = {
             layout.DECISION: dump_json(decided.document),
             layout.INFRA_VALIDATION: dump_json(validation),
             layout.MODEL_CARD: render_model_card(card).encode(),
+            **grounds.documents,
         }
-        if approval is not None:
-            extras[layout.APPROVAL] = dump_json(approval.to_dict())
         for file, data in extras.items():
             (path / "assets.extra" / file).write_bytes(data)
         upload_version(store, path, name, version)

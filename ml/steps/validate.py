@@ -14,8 +14,9 @@ from ml.errors import NotFoundError, ValidationFailedError
 from ml.feature_drift import measure_feature_drift
 from ml.manifest import classes_of
 from ml.measures import count_arrivals
+from ml.page_parts import SNAPSHOT_FIGURES
 from ml.quality import check_snapshot
-from ml.report import SNAPSHOT_FIGURES, Figure, split_counts
+from ml.report import Figure, split_counts
 from ml.snapshot_report import SnapshotPage, render_snapshot_report, shown_images, topic_views
 from ml.snapshots import Snapshot
 from ml.storage import dump_json

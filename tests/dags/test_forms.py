@@ -13,6 +13,7 @@ from plugins.forms import (
     ingest_form,
     monitor_form,
     overrides_of,
+    promote_form,
     retrain_form,
     rollback_form,
     who_asked,
@@ -21,6 +22,7 @@ from plugins.forms import (
 FORMS = {
     "retrain": retrain_form,
     "rollback": rollback_form,
+    "promote": promote_form,
     "batch_predict": batch_predict_form,
     "ingest_images": ingest_form,
     "monitor": monitor_form,
@@ -66,7 +68,7 @@ def test_every_dag_has_its_form(load_dag, dag_id):
     }
 
 
-@pytest.mark.parametrize("dag_id", sorted(set(FORMS) - {"rollback"}))
+@pytest.mark.parametrize("dag_id", sorted(set(FORMS) - {"rollback", "promote"}))
 def test_a_run_that_nobody_filled_in_a_form_for_can_start(dag_id):
     filled(dag_id)
 
@@ -116,7 +118,7 @@ def test_every_word_of_a_list_is_one_that_the_settings_know(field):
         ("retrain", {"variants": [1]}, "param variants: 1 is not of type 'string'"),
         ("retrain", {"trials": 300}, "param trials: 300 is greater than the maximum of 243"),
         ("retrain", {"force": "yes"}, "param force: 'yes' is not of type 'boolean'"),
-        ("retrain", {"reason": "x" * 501}, "is too long"),
+        ("retrain", {"reason": "x" * 1001}, "is too long"),
         ("retrain", {"epochs": 0}, "param epochs: 0 is less than the minimum of 1"),
         ("retrain", {"epochs": 1.5}, "param epochs: 1.5 is not of type 'null', 'integer'"),
         ("retrain", {"learning_rate": 0}, "param learning_rate: 0 is less than or equal to the minimum of 0"),
@@ -128,6 +130,9 @@ def test_every_word_of_a_list_is_one_that_the_settings_know(field):
         ("rollback", {}, "param reason: '' "),
         ("rollback", {"reason": "no"}, "param reason: 'no' is too short"),
         ("rollback", {"reason": "worse", "version": 0}, "param version: 0 is less than the minimum of 1"),
+        ("promote", {"reason": "better"}, "param retrain_id: '' "),
+        ("promote", {"retrain_id": "run", "reason": "no"}, "param reason: 'no' is too short"),
+        ("promote", {"retrain_id": "run", "reason": "better", "against_the_gate": 1}, "1 is not of type 'boolean'"),
         ("batch_predict", {"prefix": ""}, "param prefix: '' "),
         ("batch_predict", {"prefix": "/incoming"}, "param prefix: '/incoming' does not match"),
         ("batch_predict", {"shard_size": 0}, "param shard_size: 0 is less than the minimum of 1"),

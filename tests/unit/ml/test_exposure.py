@@ -181,6 +181,20 @@ def test_a_version_loses_the_warm_up_request_that_holds_it(store, settings, imag
     assert sorted(path.name for path in copies) == ["SHA256SUMS", "saved_model.pb"]
 
 
+def test_every_version_of_a_model_that_was_published_twice_loses_it(store, published, trained, registry, forget_image):
+    """As by a person who promotes what had been published and not promoted."""
+    narrow = SimpleNamespace(name="narrow", **read_json(store, "runs/first-run/narrow/candidate.json"))
+    version = registry.claim_version(narrow, "uri", above=4)
+    registry.record_published(version, "Cleared.", {})
+    other = WARMUP.replace(VERSION, f"models/classifier/{version}/")
+    store.put(other, store.get(WARMUP))
+
+    forget_image(trained[2])
+
+    assert version == 5
+    assert (store.head(WARMUP), store.head(other)) == (None, None)
+
+
 def test_a_warm_up_request_of_another_image_stays(store, published, trained, forget_image):
     forget_image(trained[3])
 

@@ -83,3 +83,15 @@ def test_a_registry_that_was_set_up_anew_gives_no_number_of_the_store_again(stor
     store.put("models/m/7/SHA256SUMS", b"")
 
     assert claim_version(store, registry, "m", candidate) == 8
+
+
+def test_a_version_is_found_by_the_persons_decision_that_it_carries(store, registry, candidate, folder):
+    plain = claim_version(store, registry, "m", candidate)
+    upload_version(store, folder, "m", plain)
+    (folder / "assets.extra/order.json").write_bytes(b"one")
+    ordered = claim_version(store, registry, "m", candidate)
+    upload_version(store, folder, "m", ordered)
+
+    found = [find_published(store, registry, "m", candidate, order) for order in (None, b"one", b"another")]
+
+    assert found == [plain, ordered, None]

@@ -76,7 +76,7 @@ def test_only_published_versions_count_as_such(registry, candidate):
 
     registry.record_published(version, "Cleared.", {"approved_by": "Alice"})
 
-    assert registry.versions() == {("run-1", "vgg16"): 1}
+    assert registry.versions() == {("run-1", "vgg16"): (1,)}
     stored = registry._client.get_model_version("tiny", "1")
     assert (stored.description, stored.tags["quartet.approved_by"]) == ("Cleared.", "Alice")
 

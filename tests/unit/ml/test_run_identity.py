@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from ml import layout
-from ml.run_identity import Outcome, find_outcome, identity_of, record_outcome, stands
+from ml.run_identity import Precedent, find_precedent, identity_of, record_precedent, stands
 from ml.storage import dump_json
 
 PLAN = {"snapshot_id": "s1", "classes": ["a", "b"], "variants": ["vgg16"], "trials": 0}
@@ -18,8 +18,8 @@ SAMPLES = pd.DataFrame(
         "repeats": [1, 1],
     }
 )
-REJECTED = Outcome("first", "vgg16", cleared=False, reason="Rejected.", champion=3, warm=False)
-CLEARED = Outcome("first", "vgg16", cleared=True, reason="Cleared.", champion=3, warm=False)
+REJECTED = Precedent("first", "vgg16", cleared=False, reason="Rejected.", champion=3, warm=False)
+CLEARED = Precedent("first", "vgg16", cleared=True, reason="Cleared.", champion=3, warm=False)
 
 
 def test_the_same_is_the_same(make_settings):
@@ -90,23 +90,23 @@ def test_what_changes_no_head_and_no_decision_makes_no_other_run(make_settings, 
 def test_the_outcome_of_the_newest_run_is_found(store):
     for run_id in ("first", "second"):
         store.put(layout.run_key(run_id, layout.DECISION), b"{}")
-        record_outcome(store, "digest", replace(REJECTED, run_id=run_id))
+        record_precedent(store, "digest", replace(REJECTED, run_id=run_id))
 
-    found = find_outcome(store, "digest", "third")
+    found = find_precedent(store, "digest", "third")
 
     assert found is not None
     assert found.run_id == "second"
-    assert find_outcome(store, "another digest", "third") is None
+    assert find_precedent(store, "another digest", "third") is None
 
 
 def test_a_run_is_not_held_back_by_itself_or_by_one_that_was_removed(store):
-    record_outcome(store, "digest", REJECTED)
-    removed = find_outcome(store, "digest", "second")
+    record_precedent(store, "digest", REJECTED)
+    removed = find_precedent(store, "digest", "second")
     store.put(layout.run_key("first", layout.DECISION), b"{}")
 
     assert removed is None
-    assert find_outcome(store, "digest", "second") == REJECTED
-    assert find_outcome(store, "digest", "first") is None
+    assert find_precedent(store, "digest", "second") == REJECTED
+    assert find_precedent(store, "digest", "first") is None
 
 
 def test_a_rejection_stands_while_the_champion_is_the_same(store):
@@ -123,12 +123,18 @@ def test_a_promotion_stands_while_its_version_serves(store):
     assert stands(store, CLEARED, None) is None
 
 
+def test_a_rejected_winner_that_a_person_promoted_stands_while_it_serves(store):
+    store.put(layout.run_key("first", layout.PUBLICATION), dump_json({"version": 4}))
+
+    assert stands(store, REJECTED, 4) == "its winner vgg16 serves as version 4"
+
+
 def test_a_winner_that_was_never_published_may_be_after_another_run(store):
     assert stands(store, CLEARED, 3) is None, "nobody approved, or it did not stand its trial"
 
 
 def test_heads_that_start_from_the_new_champions_are_other_heads(store):
     store.put(layout.run_key("first", layout.PUBLICATION), dump_json({"version": 4}))
-    warm = Outcome("first", "vgg16", cleared=True, reason="Cleared.", champion=3, warm=True)
+    warm = Precedent("first", "vgg16", cleared=True, reason="Cleared.", champion=3, warm=True)
 
     assert stands(store, warm, 4) is None

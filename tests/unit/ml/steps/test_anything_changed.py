@@ -1,6 +1,6 @@
 import pytest
 
-from ml.run_identity import Outcome, record_outcome
+from ml.run_identity import Precedent, record_precedent
 from ml.run_settings import Asked
 from ml.steps import anything_changed, split
 
@@ -14,13 +14,13 @@ def look(published_context):
         plan = split.run(context, "again", asked=Asked(**asked))
         if outcome is not None:
             context.store.put(f"runs/{outcome.run_id}/decision.json", b"{}")
-            record_outcome(context.store, plan["identity"], outcome)
+            record_precedent(context.store, plan["identity"], outcome)
         return anything_changed.run(context, "again")
 
     return run
 
 
-REJECTED = Outcome("first", "narrow", cleared=False, reason="Rejected: F1.", champion=None, warm=False)
+REJECTED = Precedent("first", "narrow", cleared=False, reason="Rejected: F1.", champion=None, warm=False)
 
 
 def test_the_first_run_of_its_kind_goes_on(look):
@@ -50,7 +50,7 @@ def test_force_goes_on_whatever_has_changed(look):
 
 
 def test_a_winner_that_nobody_approved_does_not_hold_back_the_next_run(look):
-    cleared = Outcome("first", "narrow", cleared=True, reason="Cleared: F1.", champion=None, warm=False)
+    cleared = Precedent("first", "narrow", cleared=True, reason="Cleared: F1.", champion=None, warm=False)
 
     found = look(cleared)
 
@@ -61,7 +61,7 @@ def test_a_winner_that_nobody_approved_does_not_hold_back_the_next_run(look):
 
 
 def test_a_cleared_task_of_the_same_run_goes_on(look):
-    assert look(Outcome("again", "narrow", cleared=False, reason="Rejected.", champion=None, warm=False))["changed"]
+    assert look(Precedent("again", "narrow", cleared=False, reason="Rejected.", champion=None, warm=False))["changed"]
 
 
 @pytest.mark.slow

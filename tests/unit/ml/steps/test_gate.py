@@ -16,7 +16,7 @@ from ml.evaluation import predictions
 from ml.metrics import classification_metrics
 from ml.plan import store_plan
 from ml.registry import Registry
-from ml.run_identity import Outcome, find_outcome
+from ml.run_identity import Precedent, find_precedent
 from ml.run_settings import Difference
 from ml.slices import measure_slices
 from ml.steps import gate
@@ -128,7 +128,7 @@ def test_a_gate_as_configured_is_not_spoken_of(decide):
 def test_later_runs_of_the_same_identity_find_what_was_decided(decide, store):
     document = decide(16, plan={"identity": "digest"})
 
-    assert find_outcome(store, "digest", "next") == Outcome("run", "good", False, document["reason"], None, False)
+    assert find_precedent(store, "digest", "next") == Precedent("run", "good", False, document["reason"], None, False)
 
 
 def test_document_has_the_digests_of_what_it_rests_on(decide, store):

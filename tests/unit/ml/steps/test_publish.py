@@ -69,7 +69,7 @@ def test_model_card_and_decision_travel_with_the_version(first_run):
 
 
 def test_the_registry_knows_the_version_as_published(first_run):
-    assert Registry(first_run.context.settings).versions()[("first", first_run.evaluation["chosen"])] == 1
+    assert Registry(first_run.context.settings).versions()[("first", first_run.evaluation["chosen"])] == (1,)
 
 
 def test_what_the_gate_rejected_is_not_published(second_run):

@@ -6,7 +6,7 @@ import pytest
 from browser import open_offline
 from ml.candidates import load_candidate
 from ml.model_card import describe_model, render_model_card
-from ml.report import CANDIDATE_FIGURES, EXAMINATION_FIGURES
+from ml.page_parts import CANDIDATE_FIGURES, EXAMINATION_FIGURES
 from ml.run_settings import Difference
 from ml.steps import report
 from ml.storage import dump_json

@@ -1,0 +1,69 @@
+"""A run's `evaluation.json` as pages show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ml.errors import DataError
+from ml.page_parts import LeaderboardRow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ml.page_parts import Interval
+
+__all__ = ["candidate_kind", "champion_row", "interval_of", "leaderboard_rows", "row_of"]
+
+
+def row_of(evaluation: Mapping[str, Any], variant: str) -> Mapping[str, Any]:
+    """What was measured of a candidate.
+
+    Raises:
+        DataError: the run has none of that name.
+    """
+    rows = {row["variant"]: row for row in evaluation["leaderboard"]}
+    if variant not in rows:
+        raise DataError(f"Run {evaluation['run_id']} has no candidate '{variant}'.", f"It has {', '.join(rows)}.")
+    found: Mapping[str, Any] = rows[variant]
+    return found
+
+
+def leaderboard_rows(evaluation: Mapping[str, Any]) -> tuple[LeaderboardRow, ...]:
+    """Its candidates, the winner first."""
+    return tuple(_row(row, evaluation["chosen"]) for row in evaluation["leaderboard"])
+
+
+def champion_row(evaluation: Mapping[str, Any]) -> LeaderboardRow | None:
+    """The champion of that time on the same test images; None before the first promotion."""
+    champion = evaluation["champion"]
+    return _row(champion, "") if champion else None
+
+
+def candidate_kind(row: Mapping[str, Any]) -> str:
+    """What is said beside a candidate's name: ``ablation``, ``ensemble`` or nothing."""
+    if row["ablation_of"]:
+        return "ablation"
+    return "ensemble" if len(row["members"]) > 1 else ""
+
+
+def interval_of(ends: Sequence[float] | None) -> Interval:
+    """An interval from JSON, which has no tuples."""
+    return None if ends is None else (float(ends[0]), float(ends[1]))
+
+
+def _row(row: Mapping[str, Any], chosen: str) -> LeaderboardRow:
+    return LeaderboardRow(
+        variant=row["variant"],
+        validation_macro_f1=row["validation_macro_f1"],
+        accuracy=row["accuracy"],
+        macro_f1=row["macro_f1"],
+        seconds=row["seconds"],
+        chosen=row["variant"] == chosen,
+        weights=row["weights"],
+        kind=candidate_kind(row),
+        latency_ms=None if row["latency_ms_p50"] is None else (row["latency_ms_p50"], row["latency_ms_p95"]),
+        macro_f1_interval=interval_of(row["metrics"]["intervals"]["macro_f1"]),
+        accuracy_interval=interval_of(row["metrics"]["intervals"]["accuracy"]),
+        calibration_error=row["metrics"]["calibration_error"],
+        temperature=row["temperature"],
+    )
