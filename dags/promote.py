@@ -23,21 +23,26 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, dag, get_current_context, task
+from airflow.sdk import Metadata, dag, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from plugins.alerts import FailureNotifier, warn_of_canary, warn_of_watch
-from plugins.assets import CHAMPION, DEFAULT_ARGS
+from plugins.alerts import dag_alerts, tell_of_promotion, warn_of_canary, warn_of_watch
+from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
 from plugins.forms import promote_form, who_asked
+from plugins.links import MODELS_PAGE, RUN_PAGE
+from plugins.made import model_version, promotions, run_file
+from plugins.owner import owner_links
 from plugins.step_context import open_context
+from plugins.tasks import step
 
 
 @dag(
     dag_display_name="Promote",
     schedule=None,
     default_args=DEFAULT_ARGS,
+    owner_links=owner_links(),
     dagrun_timeout=timedelta(hours=12),
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("promote"),
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,
@@ -46,7 +51,10 @@ from plugins.step_context import open_context
 def promote() -> None:
     """Decide, publish, try, swap, watch."""
 
-    @task(doc_md="Check that the run's winner may be promoted, and keep who decided and why; returns the run's id.")
+    @step(
+        task_display_name="Keep the decision",
+        doc_md="Check that the run's winner may be promoted, and keep who decided and why; returns the run's id.",
+    )
     def order() -> str:
         from datetime import UTC, datetime
 
@@ -66,14 +74,26 @@ def promote() -> None:
         with open_context(run=params["retrain_id"]) as context:
             return order.run(context, request, datetime.now(UTC), at_work).run_id
 
-    @task(queue="gpu", pool="gpu", doc_md="Export the winner, try it in a fresh model server, and publish it.")
+    @step(
+        queue="gpu",
+        pool="gpu",
+        links=[RUN_PAGE, MODELS_PAGE],
+        makes=model_version,
+        task_display_name="Publish the winner",
+        doc_md="Export the winner, try it in a fresh model server, and publish it.",
+    )
     def publish(retrain_id: str) -> int:
         from ml.steps import publish
 
         with open_context(accelerator=True, run=retrain_id) as context:
             return int(publish.run(context, retrain_id)["version"])
 
-    @task(doc_md="Serve the version beside the champion, and compare the two on the same images.")
+    @step(
+        links=[RUN_PAGE, MODELS_PAGE],
+        makes=run_file("canary.json"),
+        task_display_name="Canary beside the champion",
+        doc_md="Serve the version beside the champion, and compare the two on the same images.",
+    )
     def canary(retrain_id: str) -> dict[str, Any]:
         from datetime import UTC, datetime
 
@@ -84,20 +104,35 @@ def promote() -> None:
             warn_of_canary(context.settings, trial)
         return {"passed": trial["passed"], "reason": trial["reason"]}
 
-    @task(outlets=[CHAMPION], doc_md="Make the version the stable one, and the champion.")
+    @step(
+        inlets=[SNAPSHOT],
+        outlets=[CHAMPION],
+        links=[RUN_PAGE, MODELS_PAGE],
+        makes=promotions,
+        task_display_name="Promote to champion",
+        doc_md="Make the version the stable one, and the champion; skipped if it did not stand its trial.",
+    )
     def promote(retrain_id: str, trial: dict[str, Any]) -> Any:
         from datetime import UTC, datetime
 
+        from ml.event_facts import champion_facts
         from ml.steps import promote
 
         if not trial["passed"]:
             raise AirflowSkipException(trial["reason"])
         with open_context(run=retrain_id) as context:
             promotion = promote.run(context, retrain_id, datetime.now(UTC))
-        yield Metadata(CHAMPION, extra=promotion)
+            tell_of_promotion(context, promotion)
+            facts = champion_facts(context, promotion["number"])
+        yield Metadata(CHAMPION, extra=facts)
         return promotion["version"]
 
-    @task(doc_md="Look after the new version for a while; go back to the one before if it does badly.")
+    @step(
+        links=[RUN_PAGE, MODELS_PAGE],
+        makes=run_file("watch.json"),
+        task_display_name="Watch the new champion",
+        doc_md="Look after the new version for a while; go back to the one before if it does badly.",
+    )
     def watch(retrain_id: str) -> dict[str, Any]:
         from ml.steps import watch
 
@@ -106,7 +141,13 @@ def promote() -> None:
             warn_of_watch(context.settings, watched)
         return {"kept": watched["kept"], "reason": watched["reason"]}
 
-    @task(trigger_rule="none_failed", doc_md="Write the run's page anew.")
+    @step(
+        trigger_rule="none_failed",
+        links=[RUN_PAGE, MODELS_PAGE],
+        makes=run_file("report.html"),
+        task_display_name="Write the run's page anew",
+        doc_md="Write the run's page anew, with the person's decision and what came of it.",
+    )
     def report(retrain_id: str) -> dict[str, Any]:
         from datetime import UTC, datetime
 

@@ -36,11 +36,12 @@ __all__ = [
     "RELEASES",
     "REQUESTS",
     "RUNS",
+    "RUN_SUMMARIES",
     "SEEN",
     "SERVING_FACTS",
     "SERVING_LABELS",
     "SNAPSHOTS",
-    "SUMMARIES",
+    "SNAPSHOT_SUMMARIES",
     "SUMS",
     "TOLD",
     "WARMUP",
@@ -68,9 +69,10 @@ __all__ = [
     "request_parts",
     "run_key",
     "run_prefix",
+    "run_summary_key",
     "safe_run_id",
     "snapshot_key",
-    "summary_key",
+    "snapshot_summary_key",
     "tombstone_key",
 ]
 
@@ -93,8 +95,10 @@ ATTRIBUTES_FILE = "attributes.parquet"
 FEATURES = "features/"
 RUNS = "runs/"
 PROMOTIONS = "promotions/"
-#: What the Models page shows of each run, and copies of many small records in one object, for whoever reads them all.
-SUMMARIES = "summaries/"
+#: What the Models page shows of each run and each snapshot, and copies of small records in one object, for whoever
+#: reads all of them.
+RUN_SUMMARIES = "summaries/runs/"
+SNAPSHOT_SUMMARIES = "summaries/snapshots/"
 PACKS = "packs/"
 #: Batches of predictions, a folder each.
 PREDICTIONS = "predictions/"
@@ -243,13 +247,18 @@ def promotion_key(model_name: str, number: int) -> str:
     return f"{PROMOTIONS}{model_name}/{number:08d}.json"
 
 
-def summary_key(model_name: str, run_id: str) -> str:
+def run_summary_key(model_name: str, run_id: str) -> str:
     """Key of what the Models page shows of a run; without a run, the prefix of all."""
-    return f"{SUMMARIES}{model_name}/" + (f"{safe_run_id(run_id)}.json" if run_id else "")
+    return f"{RUN_SUMMARIES}{model_name}/" + (f"{safe_run_id(run_id)}.json" if run_id else "")
+
+
+def snapshot_summary_key(snapshot_id: str) -> str:
+    """Key of what the Models page shows of a snapshot."""
+    return f"{SNAPSHOT_SUMMARIES}{snapshot_id}.json"
 
 
 def pack_key(prefix: str) -> str:
-    """Key of the copies of the records below a prefix, e.g. ``summaries/classifier/``."""
+    """Key of the copies of the records below a prefix, e.g. ``summaries/snapshots/``."""
     return f"{PACKS}{prefix.rstrip('/')}.json"
 
 

@@ -1,4 +1,4 @@
-"""A run's `evaluation.json` as pages show it."""
+"""The rows of a run's `evaluation.json`: how they are kept, and how pages show them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,36 @@ from ml.page_parts import LeaderboardRow
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ml.candidates import Contender
+    from ml.latency import Latency
     from ml.page_parts import Interval
 
-__all__ = ["candidate_kind", "champion_row", "interval_of", "leaderboard_rows", "row_of"]
+__all__ = ["candidate_kind", "champion_row", "interval_of", "leaderboard_row", "leaderboard_rows", "row_of"]
+
+
+def leaderboard_row(
+    contender: Contender, metrics: Mapping[str, Mapping[str, Any]], latency: Latency | None, temperature: float
+) -> dict[str, Any]:
+    """A contender's row: ``validation_macro_f1`` chooses, ``metrics`` and the others are of the test split.
+
+    ``members`` are the heads with their weights, one for a single candidate; ``ablation_of`` is the variant that a
+    head without attention belongs to.
+    """
+    test = metrics["test"]
+    return {
+        "variant": contender.name,
+        "ablation_of": contender.ablation_of,
+        "members": [{"variant": member.candidate.name, "weight": member.weight} for member in contender.members],
+        "validation_macro_f1": metrics["validation"]["macro_f1"] if "validation" in metrics else None,
+        "accuracy": test["accuracy"],
+        "macro_f1": test["macro_f1"],
+        "seconds": contender.seconds,
+        "latency_ms_p50": latency and latency.p50,
+        "latency_ms_p95": latency and latency.p95,
+        "temperature": temperature,
+        "weights": contender.lead.settings["weights"]["source"],
+        "metrics": test,
+    }
 
 
 def row_of(evaluation: Mapping[str, Any], variant: str) -> Mapping[str, Any]:

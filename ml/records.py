@@ -82,6 +82,11 @@ class Records:
             raise DataError(record.problem, "Restore it from a backup of the store, or let its step write it again.")
         return record.document
 
+    def once(self, store: Store, key: str) -> Any:
+        """The document of a record that never changes: read only once. Errors as of :meth:`get`."""
+        found = self._find(store, key)
+        return found.document if found is not None else self.get(store, key)
+
     def below(self, store: Store, prefix: str, newest: int | None = None) -> list[Record]:
         """The records below a prefix as they are now, by key.
 

@@ -106,7 +106,7 @@ def write_summary(store: Store, model_name: str, run_id: str) -> RunSummary:
         NotFoundError: the gate has not decided.
     """
     summary = summarise(store, run_id, load_outcome(store, run_id))
-    store.put(layout.summary_key(model_name, run_id), dump_json(summary.to_dict()))
+    store.put(layout.run_summary_key(model_name, run_id), dump_json(summary.to_dict()))
     return summary
 
 
@@ -142,5 +142,5 @@ def summarise(store: Store, run_id: str, outcome: RunOutcome) -> RunSummary:
 
 def pack_records(store: Store, model_name: str) -> None:
     """Put the summaries, and the records of what serves, into one object each for whoever reads all of them."""
-    for prefix in (layout.summary_key(model_name, ""), f"{layout.PROMOTIONS}{model_name}/"):
+    for prefix in (layout.run_summary_key(model_name, ""), f"{layout.PROMOTIONS}{model_name}/"):
         write_pack(store, prefix)

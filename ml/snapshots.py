@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -174,22 +173,9 @@ def write_snapshot(
     if known is not None:
         files[layout.ATTRIBUTES_FILE] = encode_attributes(known)
     store.put_all_once({layout.snapshot_key(snapshot_id, name): data for name, data in files.items()})
-    record = {
-        "snapshot_id": snapshot_id,
-        "parent": parent.snapshot_id if parent else None,
-        "images_by_class": _by_class(manifest),
-        **counts,
-    }
+    record = {"snapshot_id": snapshot_id, "parent": parent.snapshot_id if parent else None, **counts}
     put_once(store, layout.snapshot_key(snapshot_id, "snapshot.json"), dump_json(record))
     return snapshot_id
-
-
-def _by_class(manifest: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Images by label and split."""
-    found: dict[str, dict[str, int]] = {}
-    for (label, split), count in Counter(zip(manifest["label"], manifest["split"], strict=True)).items():
-        found.setdefault(str(label), {})[str(split)] = count
-    return found
 
 
 def _arrived_in(table: pa.Table, snapshot_id: str) -> pa.Table:

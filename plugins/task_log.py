@@ -8,6 +8,7 @@ import traceback
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ from airflow.sdk.exceptions import (
     TaskAwaitingInput,
     TaskDeferred,
 )
+
+import ml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -33,7 +36,9 @@ log = logging.getLogger("quartet.task")
 #: Characters of what is shown of arguments, results and errors: a line is to be read.
 MAX_TEXT = 600
 #: Folders whose lines say where a failure is; others are libraries'.
-OURS = ("/ml/", "/serving/", "/plugins/", "/dags/")
+OURS = ("ml", "serving", "plugins", "dags")
+#: Where they lie; an image may have the packages elsewhere than Airflow's folders.
+ROOTS = (Path(ml.__file__).parents[1], Path(__file__).parents[1])
 
 
 class Page(Protocol):
@@ -139,11 +144,19 @@ def _asked(airflow: Context, arguments: Mapping[str, Any]) -> str:
 
 def _where(telling: Telling, pages: Collection[Page], makes: Callable[[Telling], str] | None = None) -> str:
     """Where to look, for the end of a line; leaves the pages for the task's links."""
-    found = _found(makes, telling) if makes and telling.opened else ""
-    uri = f", in {without_credentials(telling.opened.store.uri(found))}" if found and telling.opened else ""
+    uri = _found(lambda told: _uri(told, makes), telling) if makes else ""
     telling.pages = {page.name: address for page in pages if (address := _found(page.find, telling))}
     look = "".join(f"; {name}: {address}" for name, address in telling.pages.items())
-    return uri + look
+    return (f", in {uri}" if uri else "") + look
+
+
+def _uri(telling: Telling, makes: Callable[[Telling], str]) -> str:
+    """Where what was made lies; empty where nothing does, as when a step had nothing to do."""
+    if telling.opened is None:
+        return ""
+    key, store = makes(telling), telling.opened.store
+    there = key.endswith("/") or store.head(key) is not None
+    return without_credentials(store.uri(key)) if there else ""
 
 
 def _found(find: Callable[[Telling], str], telling: Telling) -> str:
@@ -156,14 +169,19 @@ def _found(find: Callable[[Telling], str], telling: Telling) -> str:
 
 
 def _failure(error: BaseException) -> str:
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if _is_ours(one.filename)]
-    at = f"; at {'/'.join(frames[-1].filename.split('/')[-3:])}:{frames[-1].lineno}" if frames else ""
+    places = [place for one in traceback.extract_tb(error.__traceback__) if (place := _place(one))]
+    at = f"; at {places[-1]}" if places else ""
     links = "".join(f"; {name}: {address}" for name, address in getattr(error, "links", {}).items())
     return f"{_cut(f'{type(error).__name__}: {error}')}{at}{links}"
 
 
-def _is_ours(filename: str) -> bool:
-    return "site-packages" not in filename and filename != __file__ and any(folder in filename for folder in OURS)
+def _place(frame: traceback.FrameSummary) -> str:
+    """File and line, where they are this project's own and not of this file."""
+    path = Path(frame.filename)
+    for root in ROOTS:
+        if path.is_relative_to(root) and path.relative_to(root).parts[0] in OURS and path != Path(__file__):
+            return f"{path.relative_to(root)}:{frame.lineno}"
+    return ""
 
 
 def _short(value: Any) -> str:

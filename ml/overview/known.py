@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ml.promotions import Champion, Change
     from ml.records import Record, Records
 
-__all__ = ["MOST_RUNS", "OnRecord", "Runs", "read_changes", "read_runs", "score_of"]
+__all__ = ["MOST_RUNS", "OnRecord", "Runs", "parsed", "read_changes", "read_runs", "score_of"]
 
 #: Runs that are looked at: those whose summaries were written last.
 MOST_RUNS = 500
@@ -100,7 +100,7 @@ def read_changes(context: Context, records: Records) -> OnRecord:
         StoreError: the store does not answer.
     """
     found = records.below(context.store, f"{layout.PROMOTIONS}{context.settings.model_name}/")
-    read = [_parsed(context, one, parse_change) for one in found]
+    read = [parsed(context, one, parse_change) for one in found]
     changes = tuple(one.value for one in read if not one.problem)
     return OnRecord(changes, join_problems(one.problem for one in read), not read or not read[-1].problem)
 
@@ -111,13 +111,20 @@ def read_runs(context: Context, records: Records) -> Runs:
     Raises:
         StoreError: the store does not answer.
     """
-    found = records.below(context.store, layout.summary_key(context.settings.model_name, ""), MOST_RUNS)
-    read = [_parsed(context, one, RunSummary.from_dict) for one in found]
+    found = records.below(context.store, layout.run_summary_key(context.settings.model_name, ""), MOST_RUNS)
+    read = [parsed(context, one, RunSummary.from_dict) for one in found]
     summaries = sorted((one.value for one in read if not one.problem), key=lambda one: (one.at, one.run_id))
     return Runs(tuple(reversed(summaries)), join_problems(one.problem for one in read))
 
 
-def _parsed(context: Context, record: Record, parse: Callable[[Any, str], object]) -> Attempt:
+def parsed(context: Context, record: Record, parse: Callable[[Any, str], object]) -> Attempt:
+    """A record as what it is to be, or why it is not.
+
+    Args:
+        context: whose store it was read from.
+        record: of :meth:`ml.records.Records.below`.
+        parse: from its document and its address.
+    """
     if record.problem:
         return Attempt(None, record.problem)
     uri = context.store.uri(record.key)

@@ -7,13 +7,14 @@ all the same. Tuples are ordered as they are to be shown, and times have a time 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from ml.page_parts import Interval, LeaderboardRow, RuleView, SplitCounts
     from ml.promotions import Action
+    from ml.snapshot_summaries import Verdict
 
 __all__ = [
     "ChampionView",
@@ -38,9 +39,6 @@ __all__ = [
     "VersionState",
     "WaitingRun",
 ]
-
-#: What the expectations said of a snapshot; ``unknown`` where it was not held against them, or the record is damaged.
-Validation = Literal["passed", "warned", "failed", "unknown"]
 
 
 class Score(NamedTuple):
@@ -319,18 +317,17 @@ class SnapshotRow:
         at: when it was made.
         images: in it.
         added: that its parent had not.
-        counts: images of each class in each split; empty where its record does not tell.
+        counts: images of each class in each split; empty where it was not validated, or before that was kept.
         excluded: images that are in no split.
         published: whether it is the newest published one, or an ancestor of that.
         newest: whether it is the newest published one.
-        validation: what the expectations said of it.
+        validation: what the expectations said of it; ``unknown`` where it was not held against them.
         checks: how many there were.
         warnings: expectations that were not met and only warn, each with what was found, in words.
         critical: likewise those that keep it from being published.
-        has_report: whether its page is in the store.
-        has_data_docs: whether Great Expectations' own pages are.
+        has_report: whether its page was written; `quartet forget` removes one that shows a forgotten image.
+        has_data_docs: whether Great Expectations' own pages were.
         notes: what was odd when it was made, in sentences.
-        problem: what could not be read.
     """
 
     snapshot_id: str
@@ -342,14 +339,13 @@ class SnapshotRow:
     excluded: int = 0
     published: bool = False
     newest: bool = False
-    validation: Validation = "unknown"
+    validation: Verdict = "unknown"
     checks: int = 0
     warnings: tuple[str, ...] = ()
     critical: tuple[str, ...] = ()
     has_report: bool = False
     has_data_docs: bool = False
     notes: tuple[str, ...] = ()
-    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -358,7 +354,7 @@ class DataView:
 
     Attributes:
         published: the newest published snapshot; empty where there is none.
-        snapshots: the newest first, also such as failed the expectations.
+        snapshots: the newest first, ten at most, also such as failed the expectations.
         seen: objects that were ever seen, by the newest published snapshot.
         quarantined: of them, those in quarantine.
         quarantine: (reason, objects), the most frequent first.

@@ -3,12 +3,17 @@
 import os
 import tempfile
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
+from ml.config import Settings
 from ml.context import Context
+from ml.phantom import draw_phantoms
+from ml.storage import open_store
+from ml.upload import upload_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = tempfile.TemporaryDirectory(prefix="quartet-airflow-")
@@ -61,3 +66,36 @@ def set_up(tmp_path, monkeypatch):
         return Context.from_environment()
 
     return write
+
+
+@pytest.fixture(scope="session")
+def cleared(tmp_path_factory):
+    """Settings of a store with a run that the gate has cleared: to be copied by whoever changes more than approvals."""
+    from ml.steps import evaluate, examine, extract, gate, ingest, list_missing, publish_snapshot, split, train
+
+    folder = tmp_path_factory.mktemp("cleared")
+    document = {
+        "store": {"url": str(folder / "store"), "cache_dir": str(folder / "cache")},
+        "images": {"size": 64},
+        "variants": {"narrow": {"backbone": "mobilenet", "alpha": 0.25}},
+        "weights": "random",
+        "train": {"epochs": 1, "units": 8, "heads": 2, "key_dim": 4},
+        "gate": {"min_macro_f1": 0.0},
+        "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",
+        "artifact_uri": str(folder / "artifacts"),
+    }
+    settings = Settings.model_validate(document)
+    context = Context(settings, open_store(settings.store))
+    draw_phantoms(folder / "images", 10)
+    upload_folder(context.store, folder / "images")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        publish_snapshot.run(context, str(ingest.run(context, datetime.now(UTC))["snapshot_id"]))
+        split.run(context, "run")
+        for part in list_missing.run(context, "run"):
+            extract.run(context, "run", part)
+        train.run(context, "run", "narrow")
+        evaluate.run(context, "run")
+        examine.run(context, "run")
+        gate.run(context, "run")
+    return document

@@ -2,7 +2,6 @@
 
 import json
 import time
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -11,12 +10,10 @@ import pytest
 from airflow.sdk import DAG
 
 from ml.approval import Answer, ask_approval, load_decision
-from ml.config import LONGEST_WAIT_HOURS, Settings
+from ml.config import LONGEST_WAIT_HOURS
 from ml.context import Context
-from ml.phantom import draw_phantoms
 from ml.steps import approve as step
 from ml.storage import dump_json
-from ml.upload import upload_folder
 from plugins.approval import LONGEST_WAIT, PromotionApproval
 
 # Airflow's and MLflow's own modules warn when they are imported here.
@@ -87,40 +84,6 @@ def test_an_approved_decision_passes_when_the_task_is_tried_again(set_up, operat
         "promoted": True,
         "reason": "Approved by Alice on 2026-01-01 at 00:00 UTC.",
     }
-
-
-@pytest.fixture(scope="module")
-def cleared(tmp_path_factory):
-    """Settings of a store with a run that the gate has cleared."""
-    from ml.steps import evaluate, examine, extract, gate, ingest, list_missing, publish_snapshot, split, train
-    from ml.storage import open_store
-
-    folder = tmp_path_factory.mktemp("cleared")
-    document = {
-        "store": {"url": str(folder / "store"), "cache_dir": str(folder / "cache")},
-        "images": {"size": 64},
-        "variants": {"narrow": {"backbone": "mobilenet", "alpha": 0.25}},
-        "weights": "random",
-        "train": {"epochs": 1, "units": 8, "heads": 2, "key_dim": 4},
-        "gate": {"min_macro_f1": 0.0},
-        "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",
-        "artifact_uri": str(folder / "artifacts"),
-    }
-    settings = Settings.model_validate(document)
-    context = Context(settings, open_store(settings.store))
-    draw_phantoms(folder / "images", 10)
-    upload_folder(context.store, folder / "images")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        publish_snapshot.run(context, str(ingest.run(context, datetime.now(UTC))["snapshot_id"]))
-        split.run(context, "run")
-        for part in list_missing.run(context, "run"):
-            extract.run(context, "run", part)
-        train.run(context, "run", "narrow")
-        evaluate.run(context, "run")
-        examine.run(context, "run")
-        gate.run(context, "run")
-    return document
 
 
 @pytest.fixture

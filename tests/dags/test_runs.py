@@ -1,11 +1,14 @@
 """Both DAGs run in this process, on drawn images and a tiny model, with the real steps and stores."""
 
 import json
+import logging
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from ml.layout import run_key
+from ml.layout import run_key, safe_run_id
 from ml.phantom import draw_phantoms
 from ml.promotions import find_champion
 from ml.registry import Registry
@@ -71,11 +74,35 @@ def upload_phantoms(context, folder, images_per_class=10):
     return drawn
 
 
-def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
+@pytest.fixture
+def buttons(load_dag):
+    """The buttons of a run's tasks, with their addresses, as Airflow's web server finds them."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    def find(dag_run):
+        dag = DagSerialization.from_dict(DagSerialization.to_dict(load_dag(dag_run.dag_id)))
+        found = {}
+        for instance in dag_run.get_task_instances():
+            task = dag.get_task(instance.task_id)
+            found |= {(task.task_id, name): task.get_extra_links(instance, name) for name in task.extra_links}
+        return found
+
+    return find
+
+
+def made(caplog, folder):
+    """What the last lines of the tasks' logs name in the store, and whether it is there."""
+    lines = [record.getMessage() for record in caplog.records if record.name == "quartet.task"]
+    paths = [re.search(rf", in ({re.escape(str(folder))}[^;]*)", line) for line in lines if line.startswith("made: ")]
+    return {found[1].removeprefix(f"{folder}/"): Path(found[1]).exists() for found in paths if found}
+
+
+def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, buttons, caplog, tmp_path):
     context = set_up(WEAK_GATE)
+    caplog.set_level(logging.INFO, "quartet.task")
     drawn = upload_phantoms(context, tmp_path / "images")
 
-    _, ingested = run_dag("ingest_images", datetime(2026, 1, 1, tzinfo=UTC))
+    ingest, ingested = run_dag("ingest_images", datetime(2026, 1, 1, tzinfo=UTC))
     run, trained = run_dag("retrain")
 
     assert ingested == STATES
@@ -109,6 +136,20 @@ def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
     snapshot = json.loads(context.store.get(f"snapshots/{record['snapshot_id']}/snapshot.json"))
     assert snapshot["images"] == drawn.good
     assert context.store.head("models/classifier/1/SHA256SUMS") is not None
+    told = made(caplog, tmp_path / "store")
+    assert all(told.values())
+    assert {name.split("/")[0] for name in told} == {"arrivals", "snapshots", "landing", "runs", "models", "promotions"}
+    shown = buttons(ingest) | buttons(run)
+    page = f"/quartet/snapshots/{record['snapshot_id']}/report"
+    assert shown["validate", "Snapshot's page"] == shown["publish_snapshot", "Snapshot's page"] == f"{page}/index.html"
+    assert shown["validate", "Data Docs"] == f"{page}/gx/index.html"
+    assert shown["report", "Run's page"] == f"/quartet/runs/{safe_run_id(run.run_id)}/report.html"
+    assert shown["promote", "Models"] == "/plugin/models"
+    # A database of MLflow's has no pages.
+    assert {key for key, address in shown.items() if not address} == {
+        ("train", "MLflow run"),
+        ("evaluate", "MLflow run"),
+    }
 
 
 OVERRIDES = {"epochs": 1, "attention": "without", "min_macro_f1": 0.99, "approval": "ask"}

@@ -152,7 +152,7 @@ def test_tune_prints_its_trials_and_settings_to_take_over(quartet, retrained):
 
 
 def test_promoting_a_run_again_is_the_same_promotion(quartet, retrained):
-    result = quartet("promote", cell(retrained, "run_id"))
+    result = quartet("promote", cell(retrained, "run_id"), "--reason", "once more")
 
     assert (result.returncode, cell(result.stdout, "version")) == (0, "1")
 
@@ -173,7 +173,7 @@ def test_predict_asks_the_model_server(quartet, server, drawn, protocol):
         (["retrain", "--variant", "vgg99"], {}, "There is no variant 'vgg99'. Remedy: Known: narrow"),
         (["retrain", "--snapshot-id", "000009-none"], {}, "000009-none"),
         (["retrain", "--min-macro-f1", "60"], {}, "Refused for this run: min_macro_f1 = 60.0: Input should be less"),
-        (["promote", "no-such-run"], {}, "no-such-run"),
+        (["promote", "no-such-run", "--reason", "why not"], {}, "no-such-run"),
         (["approve", "no-such-run", "--by", " "], {}, "Nobody is named."),
         (["upload", "no/such/folder"], {}, "There is no folder no/such/folder."),
         (["config"], {"QUARTET__TRAIN__EPOCS": "3"}, "unknown setting 'train.epocs'"),

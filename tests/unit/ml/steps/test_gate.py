@@ -13,11 +13,13 @@ from ml import layout
 from ml.context import Context
 from ml.errors import NotFoundError
 from ml.evaluation import predictions
+from ml.leaderboard import leaderboard_row
 from ml.metrics import classification_metrics
 from ml.plan import store_plan
 from ml.registry import Registry
 from ml.run_identity import Precedent, find_precedent
 from ml.run_settings import Difference
+from ml.run_summaries import RunSummary
 from ml.slices import measure_slices
 from ml.steps import gate
 from ml.storage import dump_json
@@ -60,7 +62,9 @@ def row(run_id, variant, wrong, images=IMAGES):
     metrics = classification_metrics(labels, found, CLASSES)
     sites = pd.DataFrame({"site": ["north"] * 30 + ["south"] * 10})
     slices = measure_slices(sites, found.argmax(axis=1) == labels, images["group"][20:].tolist(), 10)
-    return {"run_id": run_id, "variant": variant, "metrics": metrics | {"slices": slices}}
+    test = metrics | {"slices": slices, "intervals": {"accuracy": None, "macro_f1": None}}
+    candidate = make_candidate(run_id=run_id, variant=variant, settings={"weights": {"source": "random"}})
+    return leaderboard_row(candidate, {"test": test}, None, 1.0) | {"run_id": run_id}
 
 
 @pytest.fixture
@@ -84,6 +88,7 @@ def decide(make_settings, store, registry):
         test = images[20:]
         store.put("runs/run/good/predictions.parquet", predictions(test, answers(winner), CLASSES))
         evaluation = {
+            "run_id": "run",
             "chosen": "good",
             "leaderboard": [row("run", "other", 39), row("run", "good", winner, images)],
             "champion": None,
@@ -129,6 +134,15 @@ def test_later_runs_of_the_same_identity_find_what_was_decided(decide, store):
     document = decide(16, plan={"identity": "digest"})
 
     assert find_precedent(store, "digest", "next") == Precedent("run", "good", False, document["reason"], None, False)
+
+
+def test_decided_run_is_listed_before_anything_becomes_of_it(decide, store):
+    decide(16)
+
+    summary = RunSummary.from_dict(json.loads(store.get("summaries/runs/classifier/run.json")), "")
+    assert (summary.run_id, summary.variant, summary.cleared) == ("run", "good", False)
+    assert summary.accuracy == 24 / 40
+    assert summary.held_back.startswith("Rejected: macro F1")
 
 
 def test_document_has_the_digests_of_what_it_rests_on(decide, store):
