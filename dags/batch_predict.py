@@ -19,10 +19,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, Param, dag, get_current_context
+from airflow.sdk import Metadata, dag, get_current_context
 
 from plugins.alerts import dag_alerts
 from plugins.assets import CHAMPION, DEFAULT_ARGS, PREDICTIONS
+from plugins.forms import batch_predict_form
 from plugins.links import MODELS_PAGE
 from plugins.made import batch_file
 from plugins.owner import owner_links
@@ -40,31 +41,7 @@ from plugins.tasks import step
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,
-    params={
-        # Without a default Airflow could not call back when a run fails: it resolves parameters without conf then.
-        "prefix": Param(
-            "incoming/",
-            type="string",
-            minLength=1,
-            title="Images",
-            description="Prefix of the images' keys in the store, e.g. incoming/2026-11/.",
-        ),
-        "name": Param(
-            None,
-            type=["null", "string"],
-            title="Name of the batch",
-            description="The answers lie under predictions/<name>/; empty means the run's id. A batch that was not "
-            "finished goes on under its name.",
-        ),
-        "shard_size": Param(
-            1000,
-            type="integer",
-            minimum=1,
-            maximum=100_000,
-            title="Images in a shard",
-            description="What one task asks, and at most is asked again after a failure.",
-        ),
-    },
+    params=batch_predict_form(),
 )
 def batch_predict() -> None:
     """Plan, ask, publish."""

@@ -26,11 +26,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, TaskGroup, dag
+from airflow.sdk import Metadata, TaskGroup, dag, get_current_context
 
 from ml import layout
 from plugins.alerts import dag_alerts, warn_of_quality
 from plugins.assets import DEFAULT_ARGS, LANDING, SNAPSHOT
+from plugins.forms import ingest_form, who_asked
 from plugins.links import DATA_DOCS, SNAPSHOT_PAGE
 from plugins.made import chunk_file, ingest_plan, key, snapshot_file
 from plugins.owner import owner_links
@@ -50,6 +51,7 @@ from plugins.tasks import short_circuit_step, step
     max_active_runs=1,
     tags=["quartet", "data"],
     doc_md=__doc__,
+    params=ingest_form(),
 )
 def ingest_images() -> None:
     """List, take in, assemble, describe, validate, publish."""
@@ -65,8 +67,10 @@ def ingest_images() -> None:
 
         from ml.steps import list_arrivals
 
+        airflow = get_current_context()
+        reason, by = airflow["params"]["reason"] or "", who_asked(airflow["dag_run"])
         with open_context() as context:
-            return list_arrivals.run(context, ingest_id, datetime.now(UTC))
+            return list_arrivals.run(context, ingest_id, datetime.now(UTC), reason, by)
 
     @step(
         makes=chunk_file("rows.parquet"),

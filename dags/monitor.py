@@ -20,11 +20,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import TaskGroup, dag
+from airflow.sdk import TaskGroup, dag, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from plugins.alerts import dag_alerts, warn_of_findings
 from plugins.assets import DEFAULT_ARGS
+from plugins.forms import monitor_form
 from plugins.links import MODELS_PAGE, MONITOR_PAGE
 from plugins.made import monitor_file
 from plugins.owner import owner_links
@@ -46,6 +47,7 @@ from plugins.tasks import step
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,
+    params=monitor_form(),
 )
 def monitor() -> None:
     """Look, tell, and start a retraining where drift asks for one."""
@@ -90,8 +92,9 @@ def monitor() -> None:
 
         from ml.steps import measure_drift
 
+        window_hours = get_current_context()["params"]["window_hours"]
         with open_context() as context:
-            return int(measure_drift.run(context, monitor_id, datetime.now(UTC))["rows"])
+            return int(measure_drift.run(context, monitor_id, datetime.now(UTC), window_hours)["rows"])
 
     @step(
         links=[MONITOR_PAGE],
@@ -118,7 +121,8 @@ def monitor() -> None:
         if not found["retrain"]:
             raise AirflowSkipException(found["retraining"] or "Nothing has drifted.")
         # A run of that name is there once, whatever becomes of what the monitor remembers.
-        start_dag("retrain", run_id=f"drift_of_version_{found['version']}")
+        name = f"drift_of_version_{found['version']}"
+        start_dag("retrain", run_id=name, reason=name.replace("_", " "))
 
     # Everything a run writes lies under its id.
     monitor_id = "{{ run_id }}"

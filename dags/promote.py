@@ -23,42 +23,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, Param, dag, get_current_context
+from airflow.sdk import Metadata, dag, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from plugins.alerts import dag_alerts, tell_of_promotion, warn_of_canary, warn_of_watch
 from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
+from plugins.forms import promote_form, who_asked
 from plugins.links import MODELS_PAGE, RUN_PAGE
 from plugins.made import model_version, promotions, run_file
 from plugins.owner import owner_links
 from plugins.step_context import open_context
 from plugins.tasks import step
-
-PROMOTE_FORM: dict[str, Param] = {
-    "retrain_id": Param(
-        "",
-        type="string",
-        minLength=1,
-        maxLength=250,
-        title="Run",
-        description="Id of the run of Retrain whose winner is to be promoted, as Airflow or its folder spells it.",
-    ),
-    "reason": Param(
-        "",
-        type="string",
-        minLength=3,
-        maxLength=1000,
-        title="Reason",
-        description="Why this winner is promoted now; kept on record with your name.",
-    ),
-    "against_the_gate": Param(
-        False,
-        type="boolean",
-        title="Against the gate",
-        description="Promote it although the gate rejected it, or compared it with another champion than today's. The "
-        "rules that it missed are kept on record with your name.",
-    ),
-}
 
 
 @dag(
@@ -71,7 +46,7 @@ PROMOTE_FORM: dict[str, Param] = {
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,
-    params=PROMOTE_FORM,
+    params=promote_form(),
 )
 def promote() -> None:
     """Decide, publish, try, swap, watch."""
@@ -88,14 +63,15 @@ def promote() -> None:
 
         airflow: Any = get_current_context()
         params, run, instance = airflow["params"], airflow["dag_run"], airflow["ti"]
-        by = getattr(run, "triggering_user_name", None) or "unknown user of Airflow"
         # Tried again, the task finds what it kept under the run's id.
-        request = PromotionRequest(params["retrain_id"], params["reason"], by, run.run_id, params["against_the_gate"])
+        request = PromotionRequest(
+            params["retrain_id"], params["reason"], who_asked(run), run.run_id, params["against_the_gate"]
+        )
 
         def at_work(run_id: str) -> bool:
             return bool(instance.get_dr_count("retrain", run_ids=[run_id], states=["queued", "running"]))
 
-        with open_context() as context:
+        with open_context(run=params["retrain_id"]) as context:
             return order.run(context, request, datetime.now(UTC), at_work).run_id
 
     @step(
@@ -109,7 +85,7 @@ def promote() -> None:
     def publish(retrain_id: str) -> int:
         from ml.steps import publish
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return int(publish.run(context, retrain_id)["version"])
 
     @step(
@@ -123,7 +99,7 @@ def promote() -> None:
 
         from ml.steps import canary
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             trial = canary.run(context, retrain_id, datetime.now(UTC))
             warn_of_canary(context.settings, trial)
         return {"passed": trial["passed"], "reason": trial["reason"]}
@@ -144,7 +120,7 @@ def promote() -> None:
 
         if not trial["passed"]:
             raise AirflowSkipException(trial["reason"])
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             promotion = promote.run(context, retrain_id, datetime.now(UTC))
             tell_of_promotion(context, promotion)
             facts = champion_facts(context, promotion["number"])
@@ -160,7 +136,7 @@ def promote() -> None:
     def watch(retrain_id: str) -> dict[str, Any]:
         from ml.steps import watch
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             watched = watch.run(context, retrain_id)
             warn_of_watch(context.settings, watched)
         return {"kept": watched["kept"], "reason": watched["reason"]}
@@ -177,7 +153,7 @@ def promote() -> None:
 
         from ml.steps import report
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             return report.run(context, retrain_id, datetime.now(UTC))
 
     retrain_id: Any = order()

@@ -8,6 +8,7 @@ promotes the winner if the gate lets it. The groups of the graph are the stages 
 | task | does |
 |--|--|
 | `split` | lays down what the run trains on; an image's split was decided when it arrived |
+| `anything_changed` | ends the run when an earlier one has trained and decided the same, unless Force is ticked |
 | `list_missing` | which feature maps are not cached yet, cut into parts; none when nothing is new |
 | `extract` | one for each part: every image once through the backbones that have not seen it |
 | `tune` | one for each variant, when asked for: a search over the head's hyper-parameters |
@@ -29,18 +30,19 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, Param, TaskGroup, dag, get_current_context
+from airflow.sdk import Metadata, TaskGroup, dag, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from plugins.alerts import dag_alerts, tell_of_promotion, warn_of_canary, warn_of_rejection, warn_of_watch
 from plugins.approval import LONGEST_WAIT, PromotionApproval
 from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
+from plugins.forms import overrides_of, retrain_form, who_asked
 from plugins.links import MLFLOW_RUN, MODELS_PAGE, RUN_PAGE
 from plugins.made import model_version, promotions, run_file
 from plugins.owner import owner_links
 from plugins.schedules import retrain_schedule
 from plugins.step_context import open_context
-from plugins.tasks import step
+from plugins.tasks import short_circuit_step, step
 
 
 @dag(
@@ -54,30 +56,7 @@ from plugins.tasks import step
     max_active_runs=1,
     tags=["quartet", "training"],
     doc_md=__doc__,
-    params={
-        "variants": Param(
-            [],
-            type="array",
-            items={"type": "string"},
-            title="Variants",
-            description="Names under `variants` in the settings, one a line; none means all of them.",
-        ),
-        "snapshot_id": Param(
-            None,
-            type=["null", "string"],
-            title="Snapshot",
-            description="Train on this snapshot; empty means the newest published one.",
-        ),
-        "trials": Param(
-            0,
-            type="integer",
-            minimum=0,
-            maximum=243,
-            title="Trials",
-            description="Hyper-parameters to try for each head before it is trained, the configured ones among them; "
-            "0 or 1 trains with these. Nine trials cost twice the training.",
-        ),
-    },
+    params=retrain_form(),
 )
 def retrain() -> None:
     """Train, measure, gate, promote."""
@@ -89,12 +68,26 @@ def retrain() -> None:
         doc_md="Lay down what the run trains on; returns the variants.",
     )
     def split(retrain_id: str) -> list[str]:
+        from ml.run_settings import Asked, choices_of
         from ml.steps import split
 
-        params = get_current_context()["params"]
+        airflow = get_current_context()
+        params, by = airflow["params"], who_asked(airflow["dag_run"])
         with open_context() as context:
-            plan = split.run(context, retrain_id, params["snapshot_id"], params["variants"])
+            choices = choices_of(overrides_of(params))
+            asked = Asked(choices, params["trials"], params["force"], params["reason"] or "", by)
+            plan = split.run(context, retrain_id, params["snapshot_id"], params["variants"], asked)
         return list(plan["variants"])
+
+    @short_circuit_step(
+        task_display_name="Has anything changed?",
+        doc_md="End here when an earlier run has trained and decided the same; Force goes on.",
+    )
+    def anything_changed(retrain_id: str) -> bool:
+        from ml.steps import anything_changed
+
+        with open_context(run=retrain_id) as context:
+            return bool(anything_changed.run(context, retrain_id)["changed"])
 
     @step(
         queue="gpu",
@@ -107,7 +100,7 @@ def retrain() -> None:
     def list_missing(retrain_id: str) -> list[str]:
         from ml.steps import list_missing
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return list_missing.run(context, retrain_id)
 
     @step(
@@ -122,7 +115,7 @@ def retrain() -> None:
     def extract(retrain_id: str, part: str) -> dict[str, Any]:
         from ml.steps import extract
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return extract.run(context, retrain_id, part)
 
     @step(
@@ -141,7 +134,7 @@ def retrain() -> None:
         trials = get_current_context()["params"]["trials"]
         if trials < 2:
             raise AirflowSkipException("The run asks for no trials.")
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return dict(tune.run(context, retrain_id, variant, trials)["changes"])
 
     @step(
@@ -158,7 +151,7 @@ def retrain() -> None:
     def train(retrain_id: str, variant: str) -> dict[str, Any]:
         from ml.steps import train
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return train.run(context, retrain_id, variant)
 
     @step(
@@ -173,7 +166,7 @@ def retrain() -> None:
     def evaluate(retrain_id: str) -> str:
         from ml.steps import evaluate
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return str(evaluate.run(context, retrain_id)["chosen"])
 
     @step(
@@ -187,7 +180,7 @@ def retrain() -> None:
     def examine(retrain_id: str) -> dict[str, Any]:
         from ml.steps import examine
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return dict(examine.run(context, retrain_id)["export"])
 
     @step(
@@ -199,7 +192,7 @@ def retrain() -> None:
     def gate(retrain_id: str) -> dict[str, Any]:
         from ml.steps import gate
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             decision = gate.run(context, retrain_id)
             warn_of_rejection(context, decision)
         return {"promoted": decision["promoted"], "reason": decision["reason"]}
@@ -218,7 +211,7 @@ def retrain() -> None:
 
         if not decision["promoted"]:
             raise AirflowSkipException(decision["reason"])
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return int(publish.run(context, retrain_id)["version"])
 
     @step(
@@ -232,7 +225,7 @@ def retrain() -> None:
 
         from ml.steps import canary
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             trial = canary.run(context, retrain_id, datetime.now(UTC))
             warn_of_canary(context.settings, trial)
         return {"passed": trial["passed"], "reason": trial["reason"]}
@@ -254,7 +247,7 @@ def retrain() -> None:
 
         if not trial["passed"]:
             raise AirflowSkipException(trial["reason"])
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             promotion = promote.run(context, retrain_id, datetime.now(UTC))
             tell_of_promotion(context, promotion)
             facts = champion_facts(context, promotion["number"])
@@ -270,7 +263,7 @@ def retrain() -> None:
     def watch(retrain_id: str) -> dict[str, Any]:
         from ml.steps import watch
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             watched = watch.run(context, retrain_id)
             warn_of_watch(context.settings, watched)
         return {"kept": watched["kept"], "reason": watched["reason"]}
@@ -286,7 +279,7 @@ def retrain() -> None:
     def review_labels(retrain_id: str) -> dict[str, Any]:
         from ml.steps import review_labels
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             return review_labels.run(context, retrain_id)
 
     @step(
@@ -301,7 +294,7 @@ def retrain() -> None:
 
         from ml.steps import report
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             return report.run(context, retrain_id, datetime.now(UTC))
 
     # Everything a run writes lies under its id, so tasks hand on references to it and nothing larger.
@@ -310,6 +303,7 @@ def retrain() -> None:
         "features", "Images and feature maps", "Which images the run has, and every one through the backbones."
     ):
         variants: Any = split(retrain_id)
+        changed: Any = anything_changed(retrain_id)
         parts: Any = list_missing(retrain_id)
         extracted: Any = extract.partial(retrain_id=retrain_id).expand(part=parts)
     with _group("training", "Training", "A head for each variant, on the cached feature maps."):
@@ -334,7 +328,7 @@ def retrain() -> None:
         promoted: Any = promote(retrain_id, tried)
         watched: Any = watch(retrain_id)
     page: Any = report(retrain_id)
-    variants >> parts
+    variants >> changed >> parts
     extracted >> tuned >> trained >> evaluated >> examined >> decided >> approve
     published >> tried
     promoted >> watched >> page

@@ -17,10 +17,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, Param, dag, get_current_context
+from airflow.sdk import Metadata, dag, get_current_context
 
 from plugins.alerts import dag_alerts, tell_of_rollback
 from plugins.assets import CHAMPION, DEFAULT_ARGS
+from plugins.forms import rollback_form, who_asked
 from plugins.links import MODELS_PAGE
 from plugins.made import promotions
 from plugins.owner import owner_links
@@ -38,22 +39,7 @@ from plugins.tasks import step
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,
-    params={
-        "reason": Param(
-            "",
-            type="string",
-            minLength=3,
-            title="Reason",
-            description="Why the version that serves now is taken back; kept on record.",
-        ),
-        "version": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            title="Version",
-            description="To serve from now on; empty means the one that served before.",
-        ),
-    },
+    params=rollback_form(),
 )
 def rollback() -> None:
     """Record, and see that it serves."""
@@ -75,9 +61,8 @@ def rollback() -> None:
 
         airflow = get_current_context()
         params, run = airflow["params"], airflow["dag_run"]
-        by = getattr(run, "triggering_user_name", None) or "unknown user of Airflow"
         # Tried again, the task finds what it did under the run's id.
-        request = Request(params["reason"], by, params["version"], id=run.run_id)
+        request = Request(params["reason"], who_asked(run), params["version"], id=run.run_id)
         with open_context() as context:
             change = roll_back.run(context, request, datetime.now(UTC))
             roll_back.follow(context)

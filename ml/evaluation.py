@@ -164,13 +164,13 @@ def _test_figures(
 def _own_figures(
     context: Context, contender: Contender, held_out: pd.DataFrame, output: Mapping[str, np.ndarray]
 ) -> dict[str, Figure]:
-    """By file name; an ensemble has no epochs to draw, and an ablation looks everywhere alike."""
+    """By file name; an ensemble has no epochs to draw, and without attention a head looks everywhere alike."""
     figures = {}
     if len(contender.members) == 1:
         stored = context.store.get(layout.run_key(contender.run_id, contender.name, "history.parquet"))
         history = pd.read_parquet(io.BytesIO(stored))
         figures["curves.png"] = learning_curves(history, contender.name, contender.lead.best_epoch)
-    if contender.ablation_of is None:
+    if contender.lead.attention:
         figures["attention.png"] = attention_overlays(overlay_examples(context, contender, held_out, output))
     return figures
 

@@ -26,6 +26,7 @@ __all__ = [
     "ORDER",
     "PACKS",
     "PAGE_IMAGES",
+    "PLAN",
     "PREDICTIONS",
     "MODEL_CARD",
     "PROMOTIONS",
@@ -62,6 +63,7 @@ __all__ = [
     "promotion_key",
     "quarantine_keys",
     "release_key",
+    "run_by_identity_key",
     "request_image_key",
     "request_part_key",
     "request_parts",
@@ -118,6 +120,8 @@ PSEUDONYM_KEY = "pseudonyms/key"
 #: Name of the ensemble among a run's candidates.
 ENSEMBLE = "ensemble"
 ABLATION_ENDING = "-no-attention"
+#: In a run's folder: what it was asked for, and what it trains on.
+PLAN = "plan.json"
 #: In a run's folder: which images its page shows beside those of the candidates' own pictures.
 PAGE_IMAGES = "report.json"
 #: In a run's folder: the gate's decision, and what a person said to it.
@@ -216,6 +220,11 @@ def run_prefix(run_id: str) -> str:
 def run_key(run_id: str, *parts: str) -> str:
     """Key of a file of a run, e.g. ``run_key(run_id, "vgg16", "metrics.json")``."""
     return run_prefix(run_id) + "/".join(parts)
+
+
+def run_by_identity_key(identity: str) -> str:
+    """Key of which run with such an identity the gate decided on last (:mod:`ml.run_identity`)."""
+    return f"runs-by-identity/{identity}.json"
 
 
 def alert_key(digest: str) -> str:

@@ -11,6 +11,7 @@ from ml.candidates import weights_notice
 from ml.confounders import STRONG
 from ml.plan import load_plan
 from ml.report import split_counts
+from ml.run_settings import gate_notice
 from ml.snapshots import Snapshot
 from ml.storage import read_json
 from ml.templating import make_environment, plain_markdown
@@ -106,7 +107,7 @@ def describe_model(
     examination = read_json(store, layout.run_key(run_id, contender.name, "examination.json"))
     row = next(row for row in evaluation["leaderboard"] if row["variant"] == contender.name)
     trained_with = contender.lead.restore_settings(context.settings)
-    notice = weights_notice(trained_with)
+    notices = [one for one in (weights_notice(trained_with), gate_notice(plan)) if one]
     return ModelCard(
         model_name=context.settings.model_name,
         version=version,
@@ -127,7 +128,7 @@ def describe_model(
         confounders=[found for found in evaluation["confounders"] if found["association"] >= STRONG],
         reason=reason,
         own=context.settings.card,
-        notices=(notice,) if notice else (),
+        notices=tuple(notices),
         order=order,
     )
 

@@ -67,7 +67,7 @@ class PromotionApproval(ApprovalOperator):
     def _go_on(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         from ml.steps import approve
 
-        with open_context() as step_context:
+        with open_context(run=self.retrain_id) as step_context:
             if not self._may_answer(event, step_context.settings.gate.approval):
                 return self._ask(context)
             approval = approve.answer(step_context, self.retrain_id, self._answer(event))
@@ -82,7 +82,7 @@ class PromotionApproval(ApprovalOperator):
         from ml.steps import approve
 
         now = datetime.now(UTC)
-        with open_context() as step_context:
+        with open_context(run=self.retrain_id) as step_context:
             request = approve.run(step_context, self.retrain_id, now)
         approval = step_context.settings.gate.approval
         if request["waits"] and approval is not None:
@@ -122,4 +122,5 @@ def _describe(request: Mapping[str, Any]) -> str:
     page = f"The run's page: {plain(request['page'])}"
     # Airflow keeps the text of a task instance when it is cleared.
     caution = "If `gate` has run again since, the numbers above are the earlier ones and the page has those of today."
-    return "\n".join([heading, "", *rules, "", page, "", caution])
+    notice = [f"**{plain(request['gate_notice'])}**", ""] if request["gate_notice"] else []
+    return "\n".join([heading, "", *notice, *rules, "", page, "", caution])

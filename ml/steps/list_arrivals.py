@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 MAX_CHUNKS = 1000
 
 
-def run(context: Context, ingest_id: str, now: datetime) -> list[str]:
+def run(context: Context, ingest_id: str, now: datetime, reason: str = "", by: str = "") -> list[str]:
     """Find what is to be taken in.
 
     Objects that arrive meanwhile may be among them or wait for the next ingest.
@@ -46,6 +46,8 @@ def run(context: Context, ingest_id: str, now: datetime) -> list[str]:
         context: settings and store.
         ingest_id: under which the other steps of this ingest find its plan.
         now: when this ingest began, kept as ``ingested_at``.
+        reason: what these images are, kept in the snapshot.
+        by: who asked for it, likewise.
 
     Returns:
         The names of the chunks; none when nothing is new.
@@ -78,6 +80,8 @@ def run(context: Context, ingest_id: str, now: datetime) -> list[str]:
         "started_at": now.isoformat(),
         "chunks": names,
         "notes": notes,
+        "reason": reason,
+        "asked_by": by,
         "releases": [release["release_id"] for release in releases],
         "attributes": _store_attributes(context, file, ledger),
     }

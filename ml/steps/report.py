@@ -25,6 +25,7 @@ from ml.report import (
     split_counts,
 )
 from ml.run_outcome import load_outcome
+from ml.run_settings import run_notice
 from ml.run_summaries import pack_records, write_summary
 from ml.run_views import confounder_views, examination_view, slices_view
 from ml.snapshots import Snapshot
@@ -58,7 +59,7 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
     promotion = promotion_of(load_changes(store, context.settings.model_name), run_id, outcome.variant)
     version = promotion.version if promotion else None
     promoted = version is not None and not outcome.taken_back
-    notice = weights_notice(context.settings)
+    notices = [one for one in (weights_notice(context.settings), run_notice(plan)) if one]
     page = RunPage(
         model_name=context.settings.model_name,
         run_id=run_id,
@@ -82,7 +83,7 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
         examination=_examination(store, run_id, evaluation["chosen"]),
         confounders=confounder_views(evaluation["confounders"]),
         summary=_summary(plan, evaluation),
-        notices=(*((notice,) if notice else ()), *_searches(store, run_id, plan["variants"])),
+        notices=(*notices, *_searches(store, run_id, plan["variants"])),
         labels=load_labels_view(store, run_id),
         settings_json=context.settings.model_dump_json(indent=2),
     )

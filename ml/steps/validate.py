@@ -114,6 +114,8 @@ def _write_report(context: Context, snapshot: Snapshot, results: list[CheckResul
         topics=topic_views(results, labels, load_thumbnails(store, uris, pictured)),
         figures=_figures(store, prefix),
         notices=tuple(snapshot.record["notes"]),
+        reason=snapshot.record.get("reason", ""),
+        asked_by=snapshot.record.get("asked_by", ""),
         docs=docs and docs.removeprefix(prefix),
     )
     store.put(f"{prefix}index.html", render_snapshot_report(page).encode())

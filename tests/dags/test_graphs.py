@@ -168,22 +168,3 @@ def test_only_a_snapshot_starts_retrain_and_nothing_starts_the_others(load_dag):
 
     assert [asset.name for asset in retrain.schedule] == ["snapshot"]
     assert all(load_dag(dag_id).schedule is None for dag_id in ("batch_predict", "promote", "rollback"))
-
-
-def test_form_for_a_manual_run_asks_for_variants_snapshot_and_trials(load_dag):
-    params = load_dag("retrain").params
-
-    assert {name: params[name] for name in params} == {"variants": [], "snapshot_id": None, "trials": 0}
-
-
-def test_form_for_a_rollback_asks_for_a_reason(load_dag):
-    params = load_dag("rollback").params
-
-    assert {name: params.get_param(name).value for name in params} == {"reason": "", "version": None}
-    assert params.get_param("reason").schema["minLength"] == 3
-
-
-def test_form_for_a_batch_asks_for_images_a_name_and_the_size_of_shards(load_dag):
-    params = load_dag("batch_predict").params
-
-    assert {name: params[name] for name in params} == {"prefix": "incoming/", "name": None, "shard_size": 1000}

@@ -91,7 +91,8 @@ RETRAIN = Dag(
     {"quartet", "training"},
     timedelta(hours=12) + LONGEST_WAIT,
     {
-        "split": Task("Lay down the plan", {"list_missing", "tune", "train"}, "features"),
+        "split": Task("Lay down the plan", {"anything_changed", "tune", "train"}, "features"),
+        "anything_changed": Task("Has anything changed?", {"list_missing"}, "features"),
         "list_missing": Task("Find what is not cached", {"extract"}, "features", **GPU),
         "extract": Task(
             "Extract feature maps",

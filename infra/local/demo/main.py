@@ -99,8 +99,9 @@ def _run_dags(api: AirflowApi, layout: Layout, console: Console, say: Callable[[
         run = wait_for_run(api, "retrain", since)
         say(f"started by the new snapshot: {run.run_id}")
     else:
-        run = api.trigger("retrain")
-        say(f"nothing new arrived, so no snapshot started it; started by hand: {run.run_id}")
+        # Without `force` a run like an earlier one ends at once, and a demo would have nothing to show.
+        run = api.trigger("retrain", {"force": True, "reason": "the demo once more"})
+        say(f"nothing new arrived, so no snapshot started it; started by hand, with force: {run.run_id}")
     return RunFollower(api, layout, say, RETRAIN_SECONDS).follow(run)
 
 

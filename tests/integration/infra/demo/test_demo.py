@@ -60,6 +60,7 @@ def test_second_run_on_a_running_stack_extracts_nothing_and_a_tie_keeps_the_cham
 
     assert second.status == 0, second.output + second.errors
     assert "nothing new arrived, so no snapshot started it" in second.output
+    assert "started by hand, with force" in second.output
     assert second.output.count(": 0 images to extract, 40 already cached") == 2
     assert re.search(r"Gate: (narrow|wide) not promoted\. Rejected: better than the champion", second.output)
     assert "Version 1 is served" in second.output
