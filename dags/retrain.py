@@ -129,11 +129,12 @@ def retrain() -> None:
         doc_md="Search for the head's hyper-parameters; skipped unless the run asks for trials.",
     )
     def tune(retrain_id: str, variant: str) -> dict[str, Any]:
-        from ml.steps import tune
-
         trials = get_current_context()["params"]["trials"]
         if trials < 2:
             raise AirflowSkipException("The run asks for no trials.")
+        # Not before: what is skipped need not wait for TensorFlow.
+        from ml.steps import tune
+
         with open_context(accelerator=True, run=retrain_id) as context:
             return dict(tune.run(context, retrain_id, variant, trials)["changes"])
 

@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+import psutil
+import requests
 import yaml
 
 from free_ports import free_ports
@@ -41,7 +44,7 @@ SETTINGS = {
     "variants": {"narrow": {"backbone": "mobilenet", "alpha": 0.25}, "wide": {"backbone": "mobilenet", "alpha": 0.5}},
     "weights": "random",
     # Every epoch is kept, so that a training that is killed after its first one has something to go on from.
-    "train": {"epochs": 2, "units": 16, "heads": 2, "key_dim": 8, "checkpoint_seconds": 0},
+    "train": {"epochs": 4, "units": 16, "heads": 2, "key_dim": 8, "checkpoint_seconds": 0},
     "validation": {"min_images_per_class": 3},
     "gate": {"min_macro_f1": 0.0, "champion_margin": 0},
 }
@@ -125,9 +128,23 @@ class DemoStack:
         """A user's."""
         return read_password(self.layout, user)
 
+    def session(self, user: str | None = None) -> requests.Session:
+        """For requests to Airflow's web server as a user, or as nobody."""
+        session = requests.Session()
+        session.trust_env = False
+        if user is not None:
+            login = {"username": user, "password": self.password(user)}
+            answer = session.post(f"{self.url}/auth/token", json=login, timeout=30)
+            session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return session
+
     def run_json(self, run_id: str, *parts: str) -> Any:
         """A document of a run."""
         return read_json(self.store, run_key(run_id, *parts))
+
+    def newest_run(self, dag_id: str) -> DagRun:
+        """Of a DAG."""
+        return self.api.latest_runs(dag_id, limit=1)[0]
 
     def finish(self, run: DagRun, seconds: float = 300) -> DagRun:
         """Wait for a run's success; that it fails is an assertion, with what its tasks left of their errors."""
@@ -160,9 +177,37 @@ class DemoStack:
 
         return wait_until(reached, f"{task_id} {state}", seconds)
 
+    def kill_task(
+        self, run: DagRun, task_id: str, map_index: int = -1, when: Callable[[psutil.Process], bool] = lambda _: True
+    ) -> None:
+        """Kill a task's process, and no other, by SIGKILL, as soon as something is true of it while it runs."""
+        self.wait_for_task(run, task_id, "running", map_index)
+        process = wait_until(lambda: self._process(run, task_id, map_index), f"process of {task_id}", 60, every=0.05)
+
+        def is_time() -> bool:
+            assert process.is_running(), f"{task_id} ended before it was killed"
+            return when(process)
+
+        wait_until(is_time, f"right moment to kill {task_id}", 240, every=0.005)
+        process.kill()
+        process.wait(30)
+
     def task_log(self, run: DagRun, task: TaskInstance) -> TaskLog:
         """What a task's latest try has logged."""
         return TaskLog(task_log_file(self.layout, run.dag_id, run.run_id, task))
+
+    def _process(self, run: DagRun, task_id: str, map_index: int) -> psutil.Process | None:
+        """Of a task, which has the task instance's id as its title; the supervisor that started it has another."""
+        path = f"/api/v2/dags/{run.dag_id}/dagRuns/{quote(run.run_id, safe='')}/taskInstances/{task_id}/{map_index}"
+        with self.session(ADMIN) as session:
+            title = f"airflow worker -- {session.get(f'{self.url}{path}', timeout=30).json()['id']}"
+        return next((one for one in self.processes("scheduler") if _title(one) == title), None)
+
+    def processes(self, component: str) -> list[psutil.Process]:
+        """A component's, with all that it has started."""
+        pid = next(one.pid for one in stack.status(self.layout) if one.name == component)
+        leader = psutil.Process(pid)
+        return [leader, *leader.children(recursive=True)]
 
     def _failures(self, run: DagRun) -> str:
         tasks = self.api.task_instances(run.dag_id, run.run_id)
@@ -181,6 +226,13 @@ def running_stack(root: Path, environ: Mapping[str, str]) -> Iterator[DemoStack]
             yield DemoStack(layout, environ, api, settings, open_store(settings.store))
     finally:
         stack.down(layout)
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return "".join(process.cmdline()).strip()
+    except psutil.NoSuchProcess:  # it ended while the others were looked at
+        return ""
 
 
 def wait_until(look: Callable[[], Any], what: str, seconds: float, every: float = 0.3) -> Any:
