@@ -140,10 +140,11 @@ def test_tune_prints_its_trials_and_settings_to_take_over(quartet, retrained):
     assert settings["train"]["epochs"] == 2
 
 
-def test_promoting_a_run_again_is_the_same_promotion(quartet, retrained):
-    result = quartet("promote", cell(retrained, "run_id"))
+def test_a_run_that_is_in_production_is_not_promoted_by_hand(quartet, retrained):
+    result = quartet("promote", cell(retrained, "run_id"), "--reason", "once more")
 
-    assert (result.returncode, cell(result.stdout, "version")) == (0, "1")
+    assert result.returncode == 1
+    assert "is in production already, as version 1" in result.stderr
 
 
 @pytest.mark.parametrize("protocol", [[], ["--protocol", "rest"]], ids=["grpc", "rest"])
@@ -161,7 +162,7 @@ def test_predict_asks_the_model_server(quartet, server, drawn, protocol):
     [
         (["retrain", "--variant", "vgg99"], {}, "There is no variant 'vgg99'. Remedy: Known: narrow"),
         (["retrain", "--snapshot-id", "000009-none"], {}, "000009-none"),
-        (["promote", "no-such-run"], {}, "no-such-run"),
+        (["promote", "no-such-run", "--reason", "why not"], {}, "There is no run 'no-such-run'"),
         (["approve", "no-such-run", "--by", " "], {}, "Nobody is named."),
         (["upload", "no/such/folder"], {}, "There is no folder no/such/folder."),
         (["config"], {"QUARTET__TRAIN__EPOCS": "3"}, "unknown setting 'train.epocs'"),
@@ -260,7 +261,7 @@ def test_a_cleared_winner_waits_for_approval_where_the_settings_want_one(quartet
 
     waiting = quartet("retrain", **wanted)
     run_id = cell(waiting.stdout, "run_id")
-    refused = quartet("promote", run_id, **wanted)
+    refused = quartet("promote", run_id, "--reason", "why not", **wanted)
     approved = quartet("approve", run_id, "--by", "Jane Doe", **wanted)
 
     assert (cell(waiting.stdout, "promoted"), cell(waiting.stdout, "version")) == ("False", "None")
