@@ -7,7 +7,7 @@ DATA ?=
 # The recipes use all cores by themselves, and some must not overlap.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up status down logs test test-quick lint format bench bench-gate bench-ingest bench-overlays bench-serve bench-train clean clean-all
+.PHONY: help setup demo up status down logs test test-quick lint format bench bench-dags bench-gate bench-ingest bench-overlays bench-overview bench-serve bench-train clean clean-all
 
 help: ## List the tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,9 @@ format: $(SYNCED) ## Put imports and layout in order
 bench: $(SYNCED) ## Measure what bench/ measures
 	$(PYTHON_ENV) -m bench
 
+bench-dags: $(SYNCED) ## Measure how long Airflow takes to read dags/
+	$(PYTHON_ENV) -m bench dags
+
 bench-gate: $(SYNCED) ## Measure how often the gate promotes equal and better challengers
 	$(PYTHON_ENV) -m bench gate
 
@@ -64,6 +67,9 @@ bench-ingest: $(SYNCED) ## Measure what ingest costs above reading, hashing and 
 
 bench-overlays: $(SYNCED) ## Measure whether attention lies on the lesions of phantoms
 	$(PYTHON_ENV) -m bench overlays
+
+bench-overview: $(SYNCED) ## Measure what the data of the Models page cost with 200 runs in history
+	$(PYTHON_ENV) -m bench overview
 
 bench-serve: $(SYNCED) ## Measure what the local server costs above the graph that it serves
 	$(PYTHON_ENV) -m bench serve

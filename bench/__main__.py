@@ -10,15 +10,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from rich.console import Console
 
-from bench import export, gate, head, ingest, overlays, serve, train
+from bench import dags, export, gate, head, ingest, overlays, overview, serve, train
 from bench.record import write_result
 
 BENCHES = {
+    "dags": dags.measure,
     "export": export.measure,
     "gate": gate.measure,
     "head": head.measure,
     "ingest": ingest.measure,
     "overlays": overlays.measure,
+    "overview": overview.measure,
     "serve": serve.measure,
     "train": train.measure,
 }

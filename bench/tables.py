@@ -20,7 +20,8 @@ NOW = pd.Timestamp("2026-01-01", tz="UTC")
 def store_snapshot(context: Context, images: int) -> str:
     """Store a snapshot whose tables say what those of so many different images would, and return its id."""
     ledger = _ledger(images, np.random.default_rng(0))
-    record = {"created_at": NOW.isoformat(), "notes": [], "releases": []}
+    counts = {"seen": images, "images": images, "added": images, "excluded": 0, "quarantined": 0}
+    record = {"created_at": NOW.isoformat(), "notes": [], "releases": [], "quarantined_by_reason": {}, **counts}
     return write_snapshot(context.store, None, build_manifest(ledger), ledger, record)
 
 

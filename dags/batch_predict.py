@@ -19,52 +19,40 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, Param, dag, get_current_context, task
+from airflow.sdk import Metadata, dag, get_current_context
 
-from plugins.alerts import FailureNotifier
-from plugins.assets import DEFAULT_ARGS, PREDICTIONS
+from plugins.alerts import dag_alerts
+from plugins.assets import CHAMPION, DEFAULT_ARGS, PREDICTIONS
+from plugins.forms import batch_predict_form
+from plugins.links import MODELS_PAGE
+from plugins.made import batch_file
+from plugins.owner import owner_links
 from plugins.step_context import open_context
+from plugins.tasks import step
 
 
 @dag(
     dag_display_name="Batch predict",
     schedule=None,
     default_args=DEFAULT_ARGS,
+    owner_links=owner_links(),
     dagrun_timeout=timedelta(hours=24),
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("batch_predict"),
     max_active_runs=1,
     tags=["quartet", "serving"],
     doc_md=__doc__,
-    params={
-        # Without a default Airflow could not call back when a run fails: it resolves parameters without conf then.
-        "prefix": Param(
-            "incoming/",
-            type="string",
-            minLength=1,
-            title="Images",
-            description="Prefix of the images' keys in the store, e.g. incoming/2026-11/.",
-        ),
-        "name": Param(
-            None,
-            type=["null", "string"],
-            title="Name of the batch",
-            description="The answers lie under predictions/<name>/; empty means the run's id. A batch that was not "
-            "finished goes on under its name.",
-        ),
-        "shard_size": Param(
-            1000,
-            type="integer",
-            minimum=1,
-            maximum=100_000,
-            title="Images in a shard",
-            description="What one task asks, and at most is asked again after a failure.",
-        ),
-    },
+    params=batch_predict_form(),
 )
 def batch_predict() -> None:
     """Plan, ask, publish."""
 
-    @task(doc_md="List the images and pin the version; returns the shards.")
+    @step(
+        links=[MODELS_PAGE],
+        makes=batch_file("plan.json"),
+        returns="shards",
+        task_display_name="Plan the batch",
+        doc_md="List the images and pin the version; returns the shards.",
+    )
     def plan_predictions(batch_id: str) -> list[str]:
         from datetime import UTC, datetime
 
@@ -74,15 +62,28 @@ def batch_predict() -> None:
         with open_context() as context:
             return plan_predictions.run(context, batch_id, params["prefix"], datetime.now(UTC), params["shard_size"])
 
-    # The server has so many processors, however many workers there are.
-    @task(max_active_tis_per_dagrun=2, doc_md="Ask the pinned version about a shard's images.")
+    @step(
+        # The server has so many processors, however many workers there are.
+        max_active_tis_per_dagrun=2,
+        makes=batch_file("part-{shard}.parquet"),
+        map_index_template="shard {{ task.op_kwargs['shard'] }}",
+        task_display_name="Ask about a shard",
+        doc_md="Ask the pinned version about a shard's images.",
+    )
     def predict_shard(batch_id: str, shard: str) -> dict[str, Any]:
         from ml.steps import predict_shard
 
         with open_context() as context:
             return predict_shard.run(context, batch_id, shard)
 
-    @task(outlets=[PREDICTIONS], doc_md="See that all shards are answered, and say that the batch is finished.")
+    @step(
+        inlets=[CHAMPION],
+        outlets=[PREDICTIONS],
+        makes=batch_file("batch.json"),
+        returns="batch",
+        task_display_name="Publish the answers",
+        doc_md="See that all shards are answered, and say that the batch is finished.",
+    )
     def publish_predictions(batch_id: str) -> Any:
         from datetime import UTC, datetime
 

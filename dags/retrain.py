@@ -1,12 +1,14 @@
 """
 # Retrain
 
-Started by a published snapshot, or by hand. Brings the feature cache up to date, trains a head for each variant,
-measures them and the champion on the frozen test split, and promotes the winner if the gate lets it.
+Started by a published snapshot, by the clock where `QUARTET_RETRAIN_SCHEDULE` asks for it, or by hand. Brings the
+feature cache up to date, trains a head for each variant, measures them and the champion on the frozen test split, and
+promotes the winner if the gate lets it. The groups of the graph are the stages of that.
 
 | task | does |
 |--|--|
 | `split` | lays down what the run trains on; an image's split was decided when it arrived |
+| `anything_changed` | ends the run when an earlier one has trained and decided the same, unless Force is ticked |
 | `list_missing` | which feature maps are not cached yet, cut into parts; none when nothing is new |
 | `extract` | one for each part: every image once through the backbones that have not seen it |
 | `tune` | one for each variant, when asked for: a search over the head's hyper-parameters |
@@ -28,205 +30,315 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, Param, dag, get_current_context, task
+from airflow.sdk import Metadata, TaskGroup, dag, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from plugins.alerts import FailureNotifier, warn_of_canary, warn_of_rejection, warn_of_watch
+from plugins.alerts import dag_alerts, tell_of_promotion, warn_of_canary, warn_of_rejection, warn_of_watch
 from plugins.approval import LONGEST_WAIT, PromotionApproval
 from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
+from plugins.forms import overrides_of, retrain_form, who_asked
+from plugins.links import MLFLOW_RUN, MODELS_PAGE, RUN_PAGE
+from plugins.made import model_version, promotions, run_file
+from plugins.owner import owner_links
+from plugins.schedules import retrain_schedule
 from plugins.step_context import open_context
+from plugins.tasks import short_circuit_step, step
 
 
 @dag(
     dag_display_name="Retrain",
-    schedule=[SNAPSHOT],
+    schedule=retrain_schedule(SNAPSHOT),
+    catchup=False,
     default_args=DEFAULT_ARGS,
+    owner_links=owner_links(),
     dagrun_timeout=timedelta(hours=12) + LONGEST_WAIT,
-    on_failure_callback=FailureNotifier(),
+    **dag_alerts("retrain"),
     max_active_runs=1,
     tags=["quartet", "training"],
     doc_md=__doc__,
-    params={
-        "variants": Param(
-            [],
-            type="array",
-            items={"type": "string"},
-            title="Variants",
-            description="Names under `variants` in the settings, one a line; none means all of them.",
-        ),
-        "snapshot_id": Param(
-            None,
-            type=["null", "string"],
-            title="Snapshot",
-            description="Train on this snapshot; empty means the newest published one.",
-        ),
-        "trials": Param(
-            0,
-            type="integer",
-            minimum=0,
-            maximum=243,
-            title="Trials",
-            description="Hyper-parameters to try for each head before it is trained, the configured ones among them; "
-            "0 or 1 trains with these. Nine trials cost twice the training.",
-        ),
-    },
+    params=retrain_form(),
 )
 def retrain() -> None:
     """Train, measure, gate, promote."""
 
-    @task(doc_md="Lay down what the run trains on; returns the variants.")
+    @step(
+        makes=run_file("plan.json"),
+        returns="variants",
+        task_display_name="Lay down the plan",
+        doc_md="Lay down what the run trains on; returns the variants.",
+    )
     def split(retrain_id: str) -> list[str]:
+        from ml.run_settings import Asked, choices_of
         from ml.steps import split
 
-        params = get_current_context()["params"]
+        airflow = get_current_context()
+        params, by = airflow["params"], who_asked(airflow["dag_run"])
         with open_context() as context:
-            plan = split.run(context, retrain_id, params["snapshot_id"], params["variants"])
+            choices = choices_of(overrides_of(params))
+            asked = Asked(choices, params["trials"], params["force"], params["reason"] or "", by)
+            plan = split.run(context, retrain_id, params["snapshot_id"], params["variants"], asked)
         return list(plan["variants"])
 
-    @task(queue="gpu", pool="gpu", doc_md="Find the feature maps that are not cached; returns the parts to extract.")
+    @short_circuit_step(
+        task_display_name="Has anything changed?",
+        doc_md="End here when an earlier run has trained and decided the same; Force goes on.",
+    )
+    def anything_changed(retrain_id: str) -> bool:
+        from ml.steps import anything_changed
+
+        with open_context(run=retrain_id) as context:
+            return bool(anything_changed.run(context, retrain_id)["changed"])
+
+    @step(
+        queue="gpu",
+        pool="gpu",
+        makes=run_file("features.json"),
+        returns="parts",
+        task_display_name="Find what is not cached",
+        doc_md="Find the feature maps that are not cached; returns the parts to extract.",
+    )
     def list_missing(retrain_id: str) -> list[str]:
         from ml.steps import list_missing
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return list_missing.run(context, retrain_id)
 
-    @task(queue="gpu", pool="gpu", doc_md="Extract a part's feature maps, for all variants that lack them.")
+    @step(
+        queue="gpu",
+        pool="gpu",
+        makes=run_file("parts/{part}/extracted.json"),
+        # The name of a part tells its variants.
+        map_index_template="{{ task.op_kwargs['part'] }}",
+        task_display_name="Extract feature maps",
+        doc_md="Extract a part's feature maps, for all variants that lack them.",
+    )
     def extract(retrain_id: str, part: str) -> dict[str, Any]:
         from ml.steps import extract
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return extract.run(context, retrain_id, part)
 
-    @task(
+    @step(
         queue="gpu",
         pool="gpu",
+        makes=run_file("{variant}/tuning.json"),
         # With everything cached there is no part to extract, and `extract` is skipped.
         trigger_rule="none_failed",
         map_index_template="{{ task.op_kwargs['variant'] }}",
+        task_display_name="Search hyper-parameters",
         doc_md="Search for the head's hyper-parameters; skipped unless the run asks for trials.",
     )
     def tune(retrain_id: str, variant: str) -> dict[str, Any]:
-        from ml.steps import tune
-
         trials = get_current_context()["params"]["trials"]
         if trials < 2:
             raise AirflowSkipException("The run asks for no trials.")
-        with open_context(accelerator=True) as context:
+        # Not before: what is skipped need not wait for TensorFlow.
+        from ml.steps import tune
+
+        with open_context(accelerator=True, run=retrain_id) as context:
             return dict(tune.run(context, retrain_id, variant, trials)["changes"])
 
-    @task(
+    @step(
         queue="gpu",
         pool="gpu",
+        links=[RUN_PAGE, MLFLOW_RUN],
+        makes=run_file("{variant}/"),
         # `tune` is skipped unless it was asked for.
         trigger_rule="none_failed",
         map_index_template="{{ task.op_kwargs['variant'] }}",
-        doc_md="Train the attention head.",
+        task_display_name="Train the head",
+        doc_md="Train the attention head of a variant.",
     )
     def train(retrain_id: str, variant: str) -> dict[str, Any]:
         from ml.steps import train
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return train.run(context, retrain_id, variant)
 
-    @task(queue="gpu", pool="gpu", doc_md="Measure the candidates and the champion on the same test images.")
+    @step(
+        queue="gpu",
+        pool="gpu",
+        links=[RUN_PAGE, MLFLOW_RUN],
+        makes=run_file("evaluation.json"),
+        returns="winner",
+        task_display_name="Measure candidates and champion",
+        doc_md="Measure the candidates and the champion on the same test images; returns the winner.",
+    )
     def evaluate(retrain_id: str) -> str:
         from ml.steps import evaluate
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return str(evaluate.run(context, retrain_id)["chosen"])
 
-    @task(queue="gpu", pool="gpu", doc_md="Look closely at the winner: exported, on changed images, at its overlays.")
+    @step(
+        queue="gpu",
+        pool="gpu",
+        links=[RUN_PAGE],
+        makes=run_file(),
+        task_display_name="Examine the winner",
+        doc_md="Look closely at the winner: exported, on changed images, at its overlays.",
+    )
     def examine(retrain_id: str) -> dict[str, Any]:
         from ml.steps import examine
 
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return dict(examine.run(context, retrain_id)["export"])
 
-    @task(doc_md="Apply the gate's rules to the winner.")
+    @step(
+        links=[RUN_PAGE],
+        makes=run_file("decision.json"),
+        task_display_name="Gate: apply the rules",
+        doc_md="Apply the gate's rules to the winner; what it rejects is not published.",
+    )
     def gate(retrain_id: str) -> dict[str, Any]:
         from ml.steps import gate
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             decision = gate.run(context, retrain_id)
             warn_of_rejection(context, decision)
         return {"promoted": decision["promoted"], "reason": decision["reason"]}
 
-    @task(queue="gpu", pool="gpu", doc_md="Export the winner, try it in a fresh model server, and publish it.")
+    @step(
+        queue="gpu",
+        pool="gpu",
+        links=[RUN_PAGE, MODELS_PAGE],
+        makes=model_version,
+        returns="version",
+        task_display_name="Publish the winner",
+        doc_md="Export the winner, try it in a fresh model server, and publish it; skipped if it was rejected.",
+    )
     def publish(retrain_id: str, decision: dict[str, Any]) -> int:
         from ml.steps import publish
 
         if not decision["promoted"]:
             raise AirflowSkipException(decision["reason"])
-        with open_context(accelerator=True) as context:
+        with open_context(accelerator=True, run=retrain_id) as context:
             return int(publish.run(context, retrain_id)["version"])
 
-    @task(doc_md="Serve the version beside the champion, and compare the two on the same images.")
+    @step(
+        links=[RUN_PAGE, MODELS_PAGE],
+        makes=run_file("canary.json"),
+        task_display_name="Canary beside the champion",
+        doc_md="Serve the version beside the champion, and compare the two on the same images.",
+    )
     def canary(retrain_id: str) -> dict[str, Any]:
         from datetime import UTC, datetime
 
         from ml.steps import canary
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             trial = canary.run(context, retrain_id, datetime.now(UTC))
             warn_of_canary(context.settings, trial)
         return {"passed": trial["passed"], "reason": trial["reason"]}
 
-    @task(outlets=[CHAMPION], doc_md="Make the version the stable one, and the champion.")
+    @step(
+        inlets=[SNAPSHOT],
+        outlets=[CHAMPION],
+        links=[RUN_PAGE, MODELS_PAGE],
+        makes=promotions,
+        returns="version",
+        task_display_name="Promote to champion",
+        doc_md="Make the version the stable one, and the champion; skipped if it did not stand its trial.",
+    )
     def promote(retrain_id: str, trial: dict[str, Any]) -> Any:
         from datetime import UTC, datetime
 
+        from ml.event_facts import champion_facts
         from ml.steps import promote
 
         if not trial["passed"]:
             raise AirflowSkipException(trial["reason"])
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             promotion = promote.run(context, retrain_id, datetime.now(UTC))
-        yield Metadata(CHAMPION, extra=promotion)
+            tell_of_promotion(context, promotion)
+            facts = champion_facts(context, promotion["number"])
+        yield Metadata(CHAMPION, extra=facts)
         return promotion["version"]
 
-    @task(doc_md="Look after the new version for a while; go back to the one before if it does badly.")
+    @step(
+        links=[RUN_PAGE, MODELS_PAGE],
+        makes=run_file("watch.json"),
+        task_display_name="Watch the new champion",
+        doc_md="Look after the new version for a while; go back to the one before if it does badly.",
+    )
     def watch(retrain_id: str) -> dict[str, Any]:
         from ml.steps import watch
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             watched = watch.run(context, retrain_id)
             warn_of_watch(context.settings, watched)
         return {"kept": watched["kept"], "reason": watched["reason"]}
 
     # Where the maps are, so that none is fetched; it takes no accelerator, and must not keep `promote` waiting for one.
-    @task(queue="gpu", doc_md="List the labels that people should look at again; nothing is changed.")
+    @step(
+        queue="gpu",
+        links=[RUN_PAGE],
+        makes=run_file("label_issues.csv"),
+        task_display_name="Find doubtful labels",
+        doc_md="List the labels that people should look at again; nothing is changed.",
+    )
     def review_labels(retrain_id: str) -> dict[str, Any]:
         from ml.steps import review_labels
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             return review_labels.run(context, retrain_id)
 
-    @task(trigger_rule="none_failed", doc_md="Write the run's page.")
+    @step(
+        trigger_rule="none_failed",
+        links=[RUN_PAGE, MODELS_PAGE],
+        makes=run_file("report.html"),
+        task_display_name="Write the run's page",
+        doc_md="Write the run's page, whether the winner was promoted or not.",
+    )
     def report(retrain_id: str) -> dict[str, Any]:
         from datetime import UTC, datetime
 
         from ml.steps import report
 
-        with open_context() as context:
+        with open_context(run=retrain_id) as context:
             return report.run(context, retrain_id, datetime.now(UTC))
 
     # Everything a run writes lies under its id, so tasks hand on references to it and nothing larger.
     retrain_id = "{{ run_id }}"
-    approve: Any = PromotionApproval(
-        task_id="approve", retrain_id=retrain_id, doc_md="Wait for a person's approval, where the settings ask for it."
-    )
-    variants: Any = split(retrain_id)
-    parts: Any = list_missing(retrain_id)
-    tuned: Any = tune.partial(retrain_id=retrain_id).expand(variant=variants)
-    trained: Any = train.partial(retrain_id=retrain_id).expand(variant=variants)
-    evaluated: Any = evaluate(retrain_id)
-    variants >> parts
-    extracted: Any = extract.partial(retrain_id=retrain_id).expand(part=parts)
-    extracted >> tuned >> trained >> evaluated >> examine(retrain_id) >> gate(retrain_id) >> approve
-    tried: Any = canary(retrain_id)
+    with _group(
+        "features", "Images and feature maps", "Which images the run has, and every one through the backbones."
+    ):
+        variants: Any = split(retrain_id)
+        changed: Any = anything_changed(retrain_id)
+        parts: Any = list_missing(retrain_id)
+        extracted: Any = extract.partial(retrain_id=retrain_id).expand(part=parts)
+    with _group("training", "Training", "A head for each variant, on the cached feature maps."):
+        tuned: Any = tune.partial(retrain_id=retrain_id).expand(variant=variants)
+        trained: Any = train.partial(retrain_id=retrain_id).expand(variant=variants)
+    with _group(
+        "evaluation", "Evaluation and gate", "Candidates and champion side by side; whether the winner may go on."
+    ):
+        evaluated: Any = evaluate(retrain_id)
+        examined: Any = examine(retrain_id)
+        decided: Any = gate(retrain_id)
+        approve: Any = PromotionApproval(
+            task_id="approve",
+            retrain_id=retrain_id,
+            task_display_name="Approval by a person",
+            doc_md="Wait for a person's approval, where the settings ask for it.",
+        )
+        reviewed: Any = review_labels(retrain_id)
+    with _group("promotion", "Promotion", "The winner as a version: published, tried, promoted, watched."):
+        published: Any = publish(retrain_id, approve.output)
+        tried: Any = canary(retrain_id)
+        promoted: Any = promote(retrain_id, tried)
+        watched: Any = watch(retrain_id)
     page: Any = report(retrain_id)
-    publish(retrain_id, approve.output) >> tried >> promote(retrain_id, tried) >> watch(retrain_id) >> page
-    evaluated >> review_labels(retrain_id) >> page
+    variants >> changed >> parts
+    extracted >> tuned >> trained >> evaluated >> examined >> decided >> approve
+    published >> tried
+    promoted >> watched >> page
+    evaluated >> reviewed >> page
+
+
+def _group(group_id: str, title: str, tooltip: str) -> TaskGroup:
+    """A stage of the graph; tasks keep their ids, by which people clear them."""
+    return TaskGroup(group_id, prefix_group_id=False, group_display_name=title, tooltip=tooltip)
 
 
 retrain()

@@ -24,6 +24,7 @@ __all__ = [
     "find_approval",
     "load_decision",
     "require_cleared",
+    "waits_for_answer",
 ]
 
 
@@ -135,6 +136,14 @@ def find_approval(store: Store, run_id: str, decided: Decided) -> Approval | Non
     except NotFoundError:
         return None
     return approval if approval.decision_sha256 == decided.sha256 else None
+
+
+def waits_for_answer(store: Store, run_id: str) -> bool:
+    """Whether a run has asked for approval, and nobody has answered."""
+    try:
+        return Approval.from_dict(read_json(store, layout.run_key(run_id, layout.APPROVAL))).answer is None
+    except NotFoundError:
+        return False
 
 
 def ask_approval(store: Store, run_id: str, decided: Decided, now: datetime) -> Approval:

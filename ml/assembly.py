@@ -51,7 +51,8 @@ def assemble(
         context: settings and store.
         parent: the newest published snapshot.
         arrived: ledger rows, with an empty ``snapshot``; a row whose key and etag the parent has replaces that one.
-        record: what ``snapshot.json`` is to say beside the counts: ``created_at``, ``notes``, ``releases``.
+        record: what ``snapshot.json`` is to say beside the counts: ``created_at``, ``notes``, ``releases``, and
+            ``reason`` and ``asked_by`` of the ingest.
         told: what is told of attributes (see :mod:`ml.attributes`).
 
     Returns:
@@ -127,7 +128,8 @@ def rebase(context: Context, snapshot: Snapshot, parent: Snapshot) -> str | None
         return None
     fresh = arrived.assign(snapshot="", **dict.fromkeys(PLACE))
     releases = sorted({*parent.record["releases"], *snapshot.record["releases"]})
-    kept = {"created_at": snapshot.record["created_at"], "notes": snapshot.record["notes"], "releases": releases}
+    said = ("created_at", "notes", "reason", "asked_by")
+    kept = {name: snapshot.record[name] for name in said if name in snapshot.record} | {"releases": releases}
     rebased, _ = assemble(context, parent, fresh, kept, told)
     log.info("snapshot %s: rebased on %s as %s", snapshot.snapshot_id, parent.snapshot_id, rebased)
     return rebased

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ml.storage import Store
 
 __all__ = [
+    "RANDOM_WEIGHTS",
     "Candidate",
     "Contender",
     "Ensemble",
@@ -34,6 +35,11 @@ __all__ = [
 ]
 
 RECORD = "candidate.json"
+#: What is to be said of figures of backbones that are not pretrained.
+RANDOM_WEIGHTS = (
+    "The backbones carry random, untrained weights, not ImageNet's: these figures show that the pipeline works, not "
+    "what the architectures can do."
+)
 
 #: The settings that decide what a candidate computes; today's may have changed since.
 DECISIVE = ("images", "variants", "weights", "features", "train")
@@ -98,7 +104,7 @@ class Candidate(Contender):
         precision: of the backbone's arithmetic during extraction.
         settings: the sections that decide what it computes, as they were.
         best_epoch: whose weights were kept.
-        attention: False for an ablation, whose head has a plain mean over the tokens instead.
+        attention: False for a head with a plain mean over the tokens instead, be it an ablation or what was asked for.
         started_from: ``<run id>/<variant>`` of the head whose weights it started from; None for random ones.
         cold_because: why it did not start from such a head although ``train.warm_start`` asked for it.
     """
@@ -117,7 +123,7 @@ class Candidate(Contender):
     @property
     def name(self) -> str:
         """The variant's, with an ending for an ablation."""
-        return self.variant if self.attention else layout.ablation_name(self.variant)
+        return self.variant if self.ablation_of is None else layout.ablation_name(self.variant)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -126,8 +132,9 @@ class Candidate(Contender):
 
     @property
     def ablation_of(self) -> str | None:
-        """Its variant, for an ablation."""
-        return None if self.attention else self.variant
+        """Its variant, for an ablation: a head without attention beside one that has it, as the settings ask for."""
+        asked_for = self.settings.get("train", {}).get("attention", True)
+        return self.variant if asked_for and not self.attention else None
 
     @property
     def features(self) -> str:
@@ -138,8 +145,8 @@ class Candidate(Contender):
         """Today's settings with the decisive sections as they were; where weights come from stays today's."""
         kept = {name: section for name, section in self.settings.items() if name != "weights"}
         weights = current.weights.model_dump() | {key: self.settings["weights"][key] for key in ("source", "seed")}
-        # A dump in JSON masks the secrets of `alerts`.
-        own = {"weights": weights, "alerts": current.alerts}
+        # A dump in JSON masks the secrets of `alerts`. Who competes today need not go with how this one was trained.
+        own = {"weights": weights, "alerts": current.alerts, "candidates": {}}
         return type(current).model_validate(current.model_dump(mode="json") | kept | own)
 
 
@@ -164,10 +171,7 @@ def weights_notice(settings: Settings) -> str | None:
     """What every report must say when the backbones are not pretrained; None when they are."""
     if settings.weights.source == "imagenet":
         return None
-    return (
-        f"The backbones carry random, untrained weights (seed {settings.weights.seed}), not ImageNet's: these figures "
-        "show that the pipeline works, not what the architectures can do."
-    )
+    return RANDOM_WEIGHTS.replace("weights,", f"weights (seed {settings.weights.seed}),", 1)
 
 
 def store_candidate(store: Store, candidate: Candidate, head: keras.Model) -> None:

@@ -22,8 +22,9 @@ from ml.monitor_command import monitor
 from ml.predict_command import predict
 from ml.promote_command import promote
 from ml.quarantine_commands import quarantine
+from ml.retrain_command import retrain, tune
 from ml.serving_command import history, rollback
-from ml.terminal import leaderboard_table, print_values, run_app, trials_table
+from ml.terminal import print_values, run_app
 
 if TYPE_CHECKING:
     from ml.context import Context
@@ -40,6 +41,8 @@ app.add_typer(quarantine, name="quarantine")
 app.command()(forget)
 app.command()(history)
 app.command()(monitor)
+app.command()(retrain)
+app.command()(tune)
 app.command()(promote)
 app.command()(rollback)
 app.command()(predict)
@@ -125,54 +128,6 @@ def validate(
 
 
 @app.command()
-def retrain(
-    variant: Annotated[list[str] | None, typer.Option(help="Train this one; repeat for more; all by default.")] = None,
-    snapshot_id: Annotated[str | None, typer.Option(help="The newest published one by default.")] = None,
-    trials: Annotated[int, typer.Option(min=0, help="Hyper-parameters to try for each head before.")] = 0,
-) -> None:
-    """Train the variants, measure them, and promote the winner if the gate lets it."""
-    from ml.rollout import roll_out
-    from ml.steps import approve, evaluate, examine, gate, report, review_labels, train, tune
-
-    context = _context()
-    run_id, variants = _prepare_features(context, snapshot_id, variant)
-    for name in variants:
-        if trials > 1:
-            tune.run(context, run_id, name, trials)
-        train.run(context, run_id, name)
-    leaderboard = evaluate.run(context, run_id)
-    examine.run(context, run_id)
-    decision = gate.run(context, run_id)
-    review_labels.run(context, run_id)
-    request = approve.run(context, run_id, datetime.now(UTC))
-    goes_on = decision["promoted"] and not request["waits"]
-    served = roll_out(context, run_id)["reason"] if goes_on else "nothing changed"
-    page = report.run(context, run_id, datetime.now(UTC))
-    console.print(leaderboard_table(leaderboard))
-    print_values(console, "Decision", {"reason": decision["reason"], "served": served, **page})
-    if request["waits"]:
-        console.print(f"{request['reason']} Look at the page, then: quartet approve {run_id} --by NAME")
-
-
-@app.command()
-def tune(
-    variant: Annotated[list[str] | None, typer.Option(help="Only this one; repeat for more; all by default.")] = None,
-    trials: Annotated[int, typer.Option(min=2, help="Hyper-parameters to try, the configured ones among them.")] = 9,
-    snapshot_id: Annotated[str | None, typer.Option(help="The newest published one by default.")] = None,
-) -> None:
-    """Search for a head's hyper-parameters on cached feature maps; print them as settings. Nothing is promoted."""
-    from ml.steps import tune as step
-
-    context = _context()
-    run_id, variants = _prepare_features(context, snapshot_id, variant)
-    for name in variants:
-        found = step.run(context, run_id, name, trials)
-        console.print(trials_table(name, found["trials"]))
-        best = context.settings.train.model_dump(mode="json") | found["changes"]
-        typer.echo(yaml.safe_dump({"train": best}, sort_keys=False), nl=False)
-
-
-@app.command()
 def approve(
     run_id: Annotated[str, typer.Argument(help="A run whose winner the gate cleared.")],
     by: Annotated[str, typer.Option(help="Who approves: kept with the version.")],
@@ -187,7 +142,7 @@ def approve(
 
     if not by.strip():
         raise DataError("Nobody is named.", "Say who approves: --by NAME.")
-    context, now = _context(), datetime.now(UTC)
+    context, now = _context().for_run(run_id), datetime.now(UTC)
     approval = step.answer_unasked(
         context, run_id, Answer(not reject, now.isoformat(), by, through="command line"), now
     )
@@ -242,21 +197,6 @@ def status() -> None:
             "serving": _serving(context.settings),
         },
     )
-
-
-def _prepare_features(
-    context: Context, snapshot_id: str | None, variants: list[str] | None
-) -> tuple[str, tuple[str, ...]]:
-    """Begin a run and bring the cache up to date for it; returns its id and its variants."""
-    from ml.machine import claim_accelerator
-    from ml.steps import extract, list_missing, split
-
-    run_id = f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    plan = split.run(context, run_id, snapshot_id, variants)
-    claim_accelerator()
-    for part in list_missing.run(context, run_id):
-        extract.run(context, run_id, part)
-    return run_id, tuple(plan["variants"])
 
 
 def _context() -> Context:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ml import layout
 from ml.config import Settings, load_settings
-from ml.storage import Store, open_store
+from ml.errors import NotFoundError
+from ml.run_settings import lay_over
+from ml.storage import Store, open_store, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,3 +29,17 @@ class Context:
         """Read the settings (see :func:`ml.config.load_settings`) and open their store."""
         settings = load_settings(path)
         return cls(settings, open_store(settings.store))
+
+    def for_run(self, run_id: str) -> Context:
+        """The same with the settings of a retrain run: what its plan says was chosen for it, over the configured ones.
+
+        Whatever belongs to a run is done with these. A run that has no plan yet has chosen nothing.
+
+        Raises:
+            ConfigError: what was chosen does not go with the settings any more.
+        """
+        try:
+            plan = read_json(self.store, layout.run_key(run_id, layout.PLAN))
+        except NotFoundError:
+            return self
+        return replace(self, settings=lay_over(self.settings, plan.get("overrides", {})))

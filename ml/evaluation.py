@@ -11,7 +11,8 @@ import pandas as pd
 from ml import layout
 from ml.explain import overlay_examples
 from ml.intervals import metric_intervals
-from ml.latency import Latency, measure_latency
+from ml.latency import measure_latency
+from ml.leaderboard import leaderboard_row
 from ml.metrics import classification_metrics
 from ml.plots.attention import attention_overlays
 from ml.plots.evaluation import classification_report_table, confusion_heatmap
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     from ml.candidates import Contender
     from ml.config import Settings
     from ml.context import Context
+    from ml.latency import Latency
     from ml.registry import Registry
 
-__all__ = ["leaderboard_row", "measure", "measure_test", "predictions", "rank"]
+__all__ = ["measure", "measure_test", "predictions", "rank"]
 
 
 def measure(
@@ -133,31 +135,6 @@ def predictions(images: pd.DataFrame, probabilities: np.ndarray, classes: tuple[
     return buffer.getvalue()
 
 
-def leaderboard_row(
-    contender: Contender, metrics: Mapping[str, Mapping[str, Any]], latency: Latency | None, temperature: float
-) -> dict[str, Any]:
-    """A contender's row: ``validation_macro_f1`` chooses, ``metrics`` and the others are of the test split.
-
-    ``members`` are the heads with their weights, one for a single candidate; ``ablation_of`` is the variant that a
-    head without attention belongs to.
-    """
-    test = metrics["test"]
-    return {
-        "variant": contender.name,
-        "ablation_of": contender.ablation_of,
-        "members": [{"variant": member.candidate.name, "weight": member.weight} for member in contender.members],
-        "validation_macro_f1": metrics["validation"]["macro_f1"] if "validation" in metrics else None,
-        "accuracy": test["accuracy"],
-        "macro_f1": test["macro_f1"],
-        "seconds": contender.seconds,
-        "latency_ms_p50": latency and latency.p50,
-        "latency_ms_p95": latency and latency.p95,
-        "temperature": temperature,
-        "weights": contender.lead.settings["weights"]["source"],
-        "metrics": test,
-    }
-
-
 def rank(rows: Sequence[dict[str, Any]], promote_ablation: bool) -> list[dict[str, Any]]:
     """The leaderboard: by macro F1 on validation images, of equals the one with fewer members first.
 
@@ -187,13 +164,13 @@ def _test_figures(
 def _own_figures(
     context: Context, contender: Contender, held_out: pd.DataFrame, output: Mapping[str, np.ndarray]
 ) -> dict[str, Figure]:
-    """By file name; an ensemble has no epochs to draw, and an ablation looks everywhere alike."""
+    """By file name; an ensemble has no epochs to draw, and without attention a head looks everywhere alike."""
     figures = {}
     if len(contender.members) == 1:
         stored = context.store.get(layout.run_key(contender.run_id, contender.name, "history.parquet"))
         history = pd.read_parquet(io.BytesIO(stored))
         figures["curves.png"] = learning_curves(history, contender.name, contender.lead.best_epoch)
-    if contender.ablation_of is None:
+    if contender.lead.attention:
         figures["attention.png"] = attention_overlays(overlay_examples(context, contender, held_out, output))
     return figures
 

@@ -7,6 +7,7 @@ import re
 
 __all__ = [
     "ABLATION_ENDING",
+    "ALERTS",
     "APPROVAL",
     "ATTRIBUTES",
     "ATTRIBUTES_FILE",
@@ -23,7 +24,9 @@ __all__ = [
     "LATEST_SNAPSHOT",
     "MONITORING",
     "ORDER",
+    "PACKS",
     "PAGE_IMAGES",
+    "PLAN",
     "PREDICTIONS",
     "MODEL_CARD",
     "PROMOTIONS",
@@ -33,13 +36,18 @@ __all__ = [
     "RELEASES",
     "REQUESTS",
     "RUNS",
+    "RUN_SUMMARIES",
+    "SEEN",
     "SERVING_FACTS",
     "SERVING_LABELS",
     "SNAPSHOTS",
+    "SNAPSHOT_SUMMARIES",
     "SUMS",
+    "TOLD",
     "WARMUP",
     "WATCH",
     "ablation_name",
+    "alert_key",
     "arrivals_key",
     "attributes_key",
     "calibration_key",
@@ -48,25 +56,32 @@ __all__ = [
     "ingest_key",
     "model_prefix",
     "monitoring_key",
+    "pack_key",
     "part_key",
     "predictions_key",
     "printable",
     "promotion_key",
     "quarantine_keys",
     "release_key",
+    "run_by_identity_key",
     "request_image_key",
     "request_part_key",
     "request_parts",
     "run_key",
     "run_prefix",
+    "run_summary_key",
     "safe_run_id",
     "snapshot_key",
+    "snapshot_summary_key",
     "tombstone_key",
 ]
 
 LANDING = "landing/"
 #: Below the landing zone: labels and groups of objects whose folders do not say them.
 LABELS_FILE = "labels.csv"
+#: What the newest ingest saw in the landing zone, and what was last told to be new there.
+SEEN = "arrivals/seen"
+TOLD = "arrivals/told.json"
 IMAGES = "images/"
 QUARANTINE = "quarantine/"
 RELEASES = "releases/"
@@ -80,11 +95,18 @@ ATTRIBUTES_FILE = "attributes.parquet"
 FEATURES = "features/"
 RUNS = "runs/"
 PROMOTIONS = "promotions/"
+#: What the Models page shows of each run and each snapshot, and copies of small records in one object, for whoever
+#: reads all of them.
+RUN_SUMMARIES = "summaries/runs/"
+SNAPSHOT_SUMMARIES = "summaries/snapshots/"
+PACKS = "packs/"
 #: Batches of predictions, a folder each.
 PREDICTIONS = "predictions/"
 #: What is kept of requests, for whoever asks for it, and what was found about them.
 REQUESTS = "requests/"
 MONITORING = "monitoring/"
+#: What was told of a cause and when, so that the same is not told again at once.
+ALERTS = "alerts/"
 LATEST_SNAPSHOT = "snapshots/latest.json"
 #: Within a published version, the last object that is written: lines of ``<sha256>  <path>``, as sha256sum has them.
 SUMS = "SHA256SUMS"
@@ -98,6 +120,8 @@ PSEUDONYM_KEY = "pseudonyms/key"
 #: Name of the ensemble among a run's candidates.
 ENSEMBLE = "ensemble"
 ABLATION_ENDING = "-no-attention"
+#: In a run's folder: what it was asked for, and what it trains on.
+PLAN = "plan.json"
 #: In a run's folder: which images its page shows beside those of the candidates' own pictures.
 PAGE_IMAGES = "report.json"
 #: In a run's folder: the gate's decision, and what a person said to it.
@@ -198,6 +222,16 @@ def run_key(run_id: str, *parts: str) -> str:
     return run_prefix(run_id) + "/".join(parts)
 
 
+def run_by_identity_key(identity: str) -> str:
+    """Key of which run with such an identity the gate decided on last (:mod:`ml.run_identity`)."""
+    return f"runs-by-identity/{identity}.json"
+
+
+def alert_key(digest: str) -> str:
+    """Key of what was told of one cause, given the cause's SHA-256."""
+    return f"{ALERTS}{digest}.json"
+
+
 def ablation_name(variant: str) -> str:
     """Name, among a run's candidates, of the variant's head without attention."""
     return variant + ABLATION_ENDING
@@ -211,6 +245,21 @@ def model_prefix(model_name: str, version: int) -> str:
 def promotion_key(model_name: str, number: int) -> str:
     """Key of one record of what serves."""
     return f"{PROMOTIONS}{model_name}/{number:08d}.json"
+
+
+def run_summary_key(model_name: str, run_id: str) -> str:
+    """Key of what the Models page shows of a run; without a run, the prefix of all."""
+    return f"{RUN_SUMMARIES}{model_name}/" + (f"{safe_run_id(run_id)}.json" if run_id else "")
+
+
+def snapshot_summary_key(snapshot_id: str) -> str:
+    """Key of what the Models page shows of a snapshot."""
+    return f"{SNAPSHOT_SUMMARIES}{snapshot_id}.json"
+
+
+def pack_key(prefix: str) -> str:
+    """Key of the copies of the records below a prefix, e.g. ``summaries/snapshots/``."""
+    return f"{PACKS}{prefix.rstrip('/')}.json"
 
 
 def request_parts(model_name: str, date: str) -> str:

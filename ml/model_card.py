@@ -10,10 +10,12 @@ from ml import layout
 from ml.candidates import weights_notice
 from ml.confounders import STRONG
 from ml.plan import load_plan
-from ml.report import WRITING, split_counts
+from ml.report import split_counts
+from ml.run_settings import gate_notice
 from ml.snapshots import Snapshot
 from ml.storage import read_json
 from ml.templating import make_environment, plain_markdown
+from ml.writing import WRITING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from ml.config import CardSettings
     from ml.context import Context
     from ml.orders import Order
-    from ml.report import SplitCounts
+    from ml.page_parts import SplitCounts
 
 __all__ = ["ModelCard", "describe_model", "render_model_card"]
 
@@ -105,7 +107,7 @@ def describe_model(
     examination = read_json(store, layout.run_key(run_id, contender.name, "examination.json"))
     row = next(row for row in evaluation["leaderboard"] if row["variant"] == contender.name)
     trained_with = contender.lead.restore_settings(context.settings)
-    notice = weights_notice(trained_with)
+    notices = [one for one in (weights_notice(trained_with), gate_notice(plan)) if one]
     return ModelCard(
         model_name=context.settings.model_name,
         version=version,
@@ -126,7 +128,7 @@ def describe_model(
         confounders=[found for found in evaluation["confounders"] if found["association"] >= STRONG],
         reason=reason,
         own=context.settings.card,
-        notices=(notice,) if notice else (),
+        notices=tuple(notices),
         order=order,
     )
 

@@ -20,6 +20,9 @@ def monitor(
     remember: Annotated[
         bool, typer.Option("--remember", help="Let the next look start from here, as the DAG's looks do.")
     ] = False,
+    window_hours: Annotated[
+        float | None, typer.Option(min=0.01, max=24 * 90, help="Of requests to look at for drift; else as configured.")
+    ] = None,
 ) -> None:
     """Look at what serves: version, errors, latency, drift. Ends with status 1 when something is beyond its limit."""
     from ml.context import Context
@@ -27,8 +30,9 @@ def monitor(
 
     context, now = Context.from_environment(), datetime.now(UTC)
     monitor_id = f"by-hand-{now:%Y%m%dT%H%M%S.%f}"
-    for step in (check_serving, measure_traffic, measure_drift):
+    for step in (check_serving, measure_traffic):
         step.run(context, monitor_id, now)
+    measure_drift.run(context, monitor_id, now, window_hours)
     report = report_monitoring.run(context, monitor_id, now, by_hand=True)
     if remember:
         # Alerts are the DAG's: what it has not told, it still will.

@@ -25,19 +25,19 @@ def store_plan(store: Store, plan: Mapping[str, Any], samples: pd.DataFrame) -> 
 
     Args:
         store: of the run.
-        plan: ``run_id``, ``snapshot_id``, ``classes``, ``variants``, ``ablation`` and ``images`` by split.
+        plan: ``run_id``, ``snapshot_id`` and what else :func:`ml.steps.split.run` tells of the run.
         samples: image_id, uri, group, label (int, index into the classes), split and repeats.
     """
     run_id = plan["run_id"]
     buffer = io.BytesIO()
     samples.to_parquet(buffer, index=False)
     store.put(layout.run_key(run_id, "samples.parquet"), buffer.getvalue())
-    store.put(layout.run_key(run_id, "plan.json"), dump_json(plan))
+    store.put(layout.run_key(run_id, layout.PLAN), dump_json(plan))
 
 
 def load_plan(store: Store, run_id: str) -> dict[str, Any]:
     """A run's plan, as :func:`store_plan` took it."""
-    return dict(read_json(store, layout.run_key(run_id, "plan.json")))
+    return dict(read_json(store, layout.run_key(run_id, layout.PLAN)))
 
 
 def was_fitted_to(store: Store, run_id: str, image_ids: AbstractSet[str]) -> bool:

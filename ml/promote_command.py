@@ -34,7 +34,7 @@ def promote(
     from ml.rollout import roll_out
     from ml.steps import order, report
 
-    context, person = Context.from_environment(), by or getpass.getuser()
+    context, person = Context.from_environment().for_run(run_id), by or getpass.getuser()
     request = PromotionRequest(
         run_id, reason, person, f"command line: {person}: {reason}", against_the_gate, "command line"
     )

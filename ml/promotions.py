@@ -32,6 +32,7 @@ __all__ = [
     "find_champion",
     "load_changes",
     "newest_change",
+    "parse_change",
     "promotion_of",
     "rollback_target",
     "served_at",
@@ -154,6 +155,20 @@ def champion_of(changes: Sequence[Change]) -> Champion | None:
     return Champion(found.version, found.run_id, found.variant) if found else None
 
 
+def parse_change(document: Any, uri: str) -> Change:
+    """A record from JSON that was read at a place.
+
+    Raises:
+        DataError: it is something else.
+    """
+    try:
+        change = Change.from_dict(document)
+        datetime.fromisoformat(change.at)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(uri, error) from error
+    return change
+
+
 def promotion_of(changes: Sequence[Change], run_id: str, variant: str) -> Change | None:
     """The record that made a run's winner the champion; None where it was not promoted."""
     return next(
@@ -185,10 +200,15 @@ def rollback_target(changes: Sequence[Change], below: int | None) -> int | None:
 
 
 def _read(store: Store, key: str) -> Change:
+    uri = store.uri(key)
     try:
-        return Change.from_dict(read_json(store, key))
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{store.uri(key)} is no record of a promotion: {type(error).__name__}: {error}.",
-            "Restore it from a backup of the store; nothing else says what served.",
-        ) from error
+        return parse_change(read_json(store, key), uri)
+    except ValueError as error:
+        raise _damaged(uri, error) from error
+
+
+def _damaged(uri: str, error: Exception) -> DataError:
+    return DataError(
+        f"{uri} is no record of a promotion: {type(error).__name__}: {error}.",
+        "Restore it from a backup of the store; nothing else says what served.",
+    )

@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -103,6 +104,15 @@ class Registry:
 
         now = int(time.time() * 1000)
         self._client.log_batch(mlflow_run_id, [Metric(name, value, now, step) for name, value in metrics.items()])
+
+    def page(self, mlflow_run_id: str) -> str | None:
+        """Address of a run's page at the tracking server; None where it has no pages, being a file or a database."""
+        parts = urlsplit(self._settings.tracking_uri)
+        if parts.scheme not in {"http", "https"}:
+            return None
+        # The address may carry a user and a password, which are for programs.
+        server = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+        return f"{server}/#/experiments/{self._experiment_id}/runs/{mlflow_run_id}"
 
     def log_files(self, mlflow_run_id: str, files: Mapping[str, bytes]) -> None:
         """Keep files, by name, as the run's artefacts."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ml.context import Context
 
-__all__ = ["Request", "roll_back"]
+__all__ = ["Request", "default_target", "roll_back"]
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,14 @@ class Request:
     version: int | None = None
     expected: int | None = None
     id: str | None = None
+
+
+def default_target(changes: Sequence[Change]) -> int | None:
+    """The version that a rollback goes to when none is named; None where there is none to go back to."""
+    serving = changes[-1].serving if changes else None
+    if serving is None or serving.stable is None:
+        return None
+    return serving.previous if serving.previous is not None else rollback_target(changes, serving.stable)
 
 
 def roll_back(context: Context, request: Request, now: datetime) -> Change | None:
@@ -69,7 +77,7 @@ def roll_back(context: Context, request: Request, now: datetime) -> Change | Non
         serving = changes[-1].serving if changes else None
         if done or (request.expected is not None and (serving is None or serving.stable != request.expected)):
             return None
-        target = request.version if request.version is not None else _previous(changes)
+        target = request.version if request.version is not None else default_target(changes)
         if target is None and request.expected is not None:
             log.warning("version %d stays: there is no earlier version to go back to", request.expected)
             return None
@@ -77,13 +85,6 @@ def roll_back(context: Context, request: Request, now: datetime) -> Change | Non
 
     change = append_decided(context.store, context.settings.model_name, decide)
     return done[0] if done else change
-
-
-def _previous(changes: Sequence[Change]) -> int | None:
-    serving = changes[-1].serving if changes else None
-    if serving is None or serving.stable is None:
-        return None
-    return serving.previous if serving.previous is not None else rollback_target(changes, serving.stable)
 
 
 def _next(context: Context, changes: Sequence[Change], target: int | None, request: Request, now: datetime) -> Change:

@@ -10,7 +10,8 @@ from ml.confounders import STRONG
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ml.report import Figure, Interval
+    from ml.page_parts import Interval
+    from ml.report import Figure
 
 __all__ = [
     "ChangeView",

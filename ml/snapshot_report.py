@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ml.measures import Arrivals
+    from ml.page_parts import SplitCounts
     from ml.quality import CheckResult
-    from ml.report import Figure, SplitCounts
+    from ml.report import Figure
 
 __all__ = [
     "MAX_THUMBNAILS",
@@ -74,6 +75,8 @@ class SnapshotPage:
         topics: the expectations.
         figures: what ``describe`` drew.
         notices: shown first.
+        reason: why it was made, as whoever started the ingest said.
+        asked_by: who that was.
         docs: relative address of Great Expectations' own pages, None when there are none.
     """
 
@@ -86,6 +89,8 @@ class SnapshotPage:
     topics: tuple[TopicView, ...] = ()
     figures: tuple[Figure, ...] = ()
     notices: tuple[str, ...] = ()
+    reason: str = ""
+    asked_by: str = ""
     docs: str | None = None
 
     @property

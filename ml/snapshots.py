@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from ml.attributes import attributes_to_arrow, decode_attributes, encode_attribu
 from ml.errors import AlreadyExistsError, ConflictError, NotFoundError, OvertakenError
 from ml.groups import assign_groups
 from ml.manifest import LEDGER, MANIFEST, encode, from_parquet, in_order, snapshot_digest, to_arrow
+from ml.snapshot_pointer import number_of, read_pointer
 from ml.splits import assign_splits
 from ml.storage import dump_json, put_once, read_json
 
@@ -160,7 +160,7 @@ def write_snapshot(
         counts: what ``snapshot.json`` is to say.
         attributes: of images, in the order of their ids; without a row nothing is written of them.
     """
-    number = int(parent.snapshot_id.split("-")[0]) + 1 if parent else 1
+    number = number_of(parent.snapshot_id if parent else None) + 1
     images, objects = in_order(to_arrow(manifest, MANIFEST), MANIFEST), in_order(to_arrow(ledger, LEDGER), LEDGER)
     known = None if attributes is None or attributes.empty else attributes
     digest = snapshot_digest(images, objects, None if known is None else attributes_to_arrow(known))
@@ -187,7 +187,7 @@ def _arrived_in(table: pa.Table, snapshot_id: str) -> pa.Table:
 
 def latest_snapshot_id(store: Store) -> str | None:
     """The newest published snapshot, or None before the first."""
-    return _pointer(store)[0]
+    return read_pointer(store)[0]
 
 
 def latest_snapshot(store: Store) -> Snapshot | None:
@@ -204,7 +204,7 @@ def publish_snapshot(store: Store, snapshot_id: str) -> None:
     """
     parent = Snapshot(store, snapshot_id).record["parent"]
     pointer = dump_json({"snapshot_id": snapshot_id})
-    current, etag = _pointer(store)
+    current, etag = read_pointer(store)
     if current == snapshot_id:
         return
     if current != parent:
@@ -216,14 +216,6 @@ def publish_snapshot(store: Store, snapshot_id: str) -> None:
             store.put_if_match(layout.LATEST_SNAPSHOT, pointer, etag)
     except (AlreadyExistsError, ConflictError) as error:
         raise _overtaken(snapshot_id, parent) from error
-
-
-def _pointer(store: Store) -> tuple[str | None, str | None]:
-    try:
-        data, etag = store.get_with_etag(layout.LATEST_SNAPSHOT)
-    except NotFoundError:
-        return None, None
-    return str(json.loads(data)["snapshot_id"]), etag
 
 
 def _overtaken(snapshot_id: str, parent: str | None) -> OvertakenError:

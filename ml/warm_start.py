@@ -112,6 +112,7 @@ def _differences(trained: Candidate, wanted: Wanted, train: TrainSettings) -> li
     pairs = {
         "classes": (trained.classes, wanted.classes),
         "feature maps": ((trained.fingerprint, trained.feature_shape), (wanted.fingerprint, wanted.feature_shape)),
+        "attention": (trained.attention, train.attention),
         "sizes of the head": ([before[name] for name in HEAD_SIZES], [now[name] for name in HEAD_SIZES]),
     }
     return [name for name, (one, other) in pairs.items() if one != other]

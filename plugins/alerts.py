@@ -1,30 +1,31 @@
-"""Alerts from Airflow: failed runs, doubtful data, rejected winners, what waits for a person, missed deadlines."""
+"""Alerts from Airflow: what every DAG has so that people hear of its runs, and what tasks tell."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseNotifier, get_current_context
-from airflow.sdk.configuration import conf
+from airflow.sdk import get_current_context
+
+from plugins.addresses import models_page, monitoring_page, run_page, snapshot_page
+from plugins.deadlines import run_deadline
+from plugins.notifiers import DeadlineNotifier, FailureNotifier, airflow_url, record_failure, reference_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from airflow.sdk.definitions.context import Context
-
-    from ml.alerting import RunReference
-    from ml.config import AlertSettings, Settings
-    from ml.context import Context as StepContext
+    from ml.alerting import Alert
+    from ml.config import Settings
+    from ml.context import Context
 
 __all__ = [
-    "FAILURE_KEY",
     "DeadlineNotifier",
     "FailureNotifier",
+    "dag_alerts",
     "record_failure",
     "tell_of_approval",
+    "tell_of_promotion",
     "tell_of_rollback",
     "warn_of_canary",
     "warn_of_findings",
@@ -37,182 +38,123 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-#: Where a task leaves what it knows of its failure for the run's callback.
-FAILURE_KEY = "failure"
+def dag_alerts(dag_id: str) -> dict[str, Any]:
+    """Arguments of every DAG: who is told when a run fails, and when it takes too long.
 
+    Its tasks need :func:`record_failure`, which the arguments that all tasks share have.
 
-def record_failure(context: Context) -> None:
-    """Leave what is known of a task's failure: a callback for tasks, and the only one that has the exception."""
-    from ml.alerting import describe_failure
-
-    task: Any = context["ti"]
-    error: Any = context.get("exception")
-    task.xcom_push(key=FAILURE_KEY, value=describe_failure(error))
-
-
-class FailureNotifier(BaseNotifier):
-    """Tells that a run has failed.
-
-    It is a DAG's callback, which Airflow calls once for a failed run, however many tasks failed. A task's callback
-    would tell of each of them, and of none whose process was killed. It runs in the DAG processor.
+    Raises:
+        ConfigError: the variable with the DAG's deadline is no number of minutes.
     """
-
-    def notify(self, context: Context) -> None:
-        """Send the alert. Where it cannot be sent, the log says so; the run's own failure stays what it is."""
-        from ml.alerting import RunReference, failure_alert, send
-
-        settings = _alert_settings()
-        if settings is None:
-            return
-        # Airflow types it as a task's; without a task to name, it holds the DAG and the run's id only.
-        values: Any = context
-        task, failure, others = values.get("ti"), None, []
-        run = RunReference(values["dag"].dag_id, values["run_id"]) if task is None else _task_of(context)
-        if task is not None and values["reason"] == "task_failure":
-            failure, others = _failure_of(task), _failed_beside(task)
-        send(failure_alert(values["reason"], failure, run, others, _base_url(settings), datetime.now(UTC)), settings)
-
-
-class DeadlineNotifier(BaseNotifier):
-    """Tells that a run has not ended by its deadline. It runs in the triggerer."""
-
-    async def async_notify(self, context: Context) -> None:
-        """Send the alert without blocking what else the triggerer waits for."""
-        await asyncio.to_thread(self.notify, context)
-
-    def notify(self, context: Context) -> None:
-        """Send the alert; the context holds the run and its deadline, and nothing else."""
-        from ml.alerting import RunReference, deadline_alert, send
-
-        settings = _alert_settings()
-        if settings is None:
-            return
-        # Airflow types a callback's context as a task's; this one comes from the scheduler, as JSON.
-        values: Any = context
-        run, deadline = values["dag_run"], values["deadline"]["deadline_time"]
-        alert = deadline_alert(
-            RunReference(run["dag_id"], run["dag_run_id"]),
-            state=str(run["state"]),
-            queued_at=str(run["queued_at"]),
-            deadline=str(deadline),
-            base_url=_base_url(settings),
-            at=datetime.now(UTC),
-        )
-        send(alert, settings)
+    return {"on_failure_callback": FailureNotifier(), "deadline": run_deadline(dag_id)}
 
 
 def warn_of_quality(settings: Settings, validation: Mapping[str, Any]) -> None:
     """Send one alert with all expectations of a validation that are not met and only warn; none when all are met."""
-    from ml.alerting import quality_alert, send
+    from ml.alerting import quality_alert
 
     if validation["warnings"]:
-        run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
-        send(quality_alert(validation, run, base_url, datetime.now(UTC)), settings.alerts)
+        page = snapshot_page(airflow_url(settings), validation["snapshot_id"])
+        _tell(settings, quality_alert, validation, pages={"page of the snapshot": page})
 
 
-def warn_of_rejection(context: StepContext, decision: Mapping[str, Any]) -> None:
+def warn_of_rejection(context: Context, decision: Mapping[str, Any]) -> None:
     """Send one alert with all rules that a run's winner has missed; none when the gate has cleared it."""
-    from ml import layout
-    from ml.alerting import rejection_alert, send
+    from ml.alerting import rejection_alert
 
     if not decision["promoted"]:
-        settings = context.settings.alerts
-        run, base_url = _task_of(get_current_context()), _base_url(settings)
-        page = context.store.uri(layout.run_key(decision["run_id"], "report.html"))
-        send(rejection_alert(decision, page, run, base_url, datetime.now(UTC)), settings)
+        _tell(context.settings, rejection_alert, decision, pages=_run_pages(context, decision["run_id"]))
 
 
-def tell_of_approval(settings: Settings, request: Mapping[str, Any], until: datetime) -> None:
+def tell_of_approval(context: Context, request: Mapping[str, Any], until: datetime) -> None:
     """Tell that a winner waits for a person, and where to answer."""
-    from ml.alerting import approval_alert, send
+    from ml.alerting import approval_alert
 
-    run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
-    send(approval_alert(request, until, run, base_url, datetime.now(UTC)), settings.alerts)
+    _tell(context.settings, approval_alert, request, until, pages=_run_pages(context, request["run_id"]))
 
 
-def warn_of_silence(settings: Settings, reason: str) -> None:
+def warn_of_silence(context: Context, run_id: str, reason: str) -> None:
     """Tell that a winner was rejected because nobody has answered."""
-    from ml.alerting import send, unanswered_alert
+    from ml.alerting import unanswered_alert
 
-    run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
-    send(unanswered_alert(reason, run, base_url, datetime.now(UTC)), settings.alerts)
+    _tell(context.settings, unanswered_alert, reason, pages=_run_pages(context, run_id))
 
 
 def warn_of_canary(settings: Settings, trial: Mapping[str, Any]) -> None:
     """Tell that a version did not stand its trial; nothing when it did."""
-    from ml.alerting import canary_alert, send
+    from ml.alerting import canary_alert
 
     if not trial["passed"]:
-        run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
-        send(canary_alert(trial, run, base_url, datetime.now(UTC)), settings.alerts)
+        _tell(settings, canary_alert, trial, pages=_serving_pages(settings, trial["run_id"]))
+
+
+def tell_of_promotion(context: Context, promotion: Mapping[str, Any]) -> None:
+    """Tell that another version is the champion; nothing where one has taken its place by now.
+
+    A promotion that is on record does not fail for want of words about it.
+    """
+    from ml.alerting import promotion_alert
+    from ml.errors import QuartetError
+    from ml.promoted import describe_promotion
+
+    settings = context.settings
+    try:
+        promoted = describe_promotion(context.store, settings.model_name, promotion["number"])
+    except QuartetError:
+        log.exception("nobody is told of promotion %s: what it rests on cannot be read", promotion["number"])
+        return
+    if promoted is not None:
+        _tell(settings, promotion_alert, promoted, pages=_serving_pages(settings, promotion["run_id"]))
 
 
 def warn_of_watch(settings: Settings, watch: Mapping[str, Any]) -> None:
     """Tell that a version does badly after the swap; nothing when it does not."""
-    from ml.alerting import send, taken_back_alert
+    from ml.alerting import taken_back_alert
 
     if not watch["kept"]:
-        run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
-        send(taken_back_alert(watch, run, base_url, datetime.now(UTC)), settings.alerts)
+        _tell(settings, taken_back_alert, watch, pages=_serving_pages(settings, watch["run_id"]))
 
 
 def tell_of_rollback(settings: Settings, change: Mapping[str, Any]) -> None:
     """Tell that somebody made another version the stable one."""
-    from ml.alerting import rollback_alert, send
+    from ml.alerting import rollback_alert
 
-    run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
-    send(rollback_alert(change, run, base_url, datetime.now(UTC)), settings.alerts)
+    _tell(settings, rollback_alert, change, pages={"Models page": models_page(airflow_url(settings))})
 
 
 def warn_of_findings(settings: Settings, report: Mapping[str, Any]) -> None:
     """Send one alert with all that the monitor found beyond its limits; none where nobody is to be told."""
-    from ml.alerting import monitoring_alert, send
+    from ml.alerting import monitoring_alert
 
     if report["alert"]:
-        run, base_url = _task_of(get_current_context()), _base_url(settings.alerts)
-        send(monitoring_alert(report, run, base_url, datetime.now(UTC)), settings.alerts)
+        page = monitoring_page(airflow_url(settings), report["monitor_id"])
+        _tell(settings, monitoring_alert, report, pages={"page of the look": page})
 
 
-def _alert_settings() -> AlertSettings | None:
-    from ml.config import load_settings
-    from ml.errors import ConfigError
+def _tell(settings: Settings, make: Callable[..., Alert], *about: Any, pages: Mapping[str, str]) -> None:
+    """Make an alert about the task that runs here, and send it.
 
-    try:
-        return load_settings().alerts
-    except ConfigError as error:
-        # Often the very reason why the task failed, so there is nothing to send with.
-        log.error("no alert could be sent: %s", error)  # noqa: TRY400
-        return None
+    Args:
+        settings: with the channels.
+        make: of :mod:`ml.alerting`.
+        about: what it takes first.
+        pages: addresses that show more, by what they are.
+    """
+    from ml.alerting import Link, tell
 
-
-def _base_url(settings: AlertSettings) -> str:
-    return settings.base_url or conf.get("api", "base_url", fallback="http://localhost:8080")
-
-
-def _task_of(context: Context) -> RunReference:
-    from ml.alerting import RunReference
-
-    task: Any = context["ti"]
-    map_index = -1 if task.map_index is None else task.map_index
-    return RunReference(task.dag_id, task.run_id, task.task_id, map_index, task.try_number)
+    run, base_url = reference_of(get_current_context()), airflow_url(settings)
+    tell(make(*about, [Link(*page) for page in pages.items()], run, base_url, datetime.now(UTC)), settings)
 
 
-def _failure_of(task: Any) -> dict[str, Any] | None:
-    try:
-        found = task.xcom_pull(task_ids=task.task_id, map_indexes=task.map_index, key=FAILURE_KEY)
-    except Exception:
-        # An alert without details is better than none.
-        log.exception("what %s left of its failure cannot be read", task.task_id)
-        return None
-    return found if isinstance(found, dict) else None
+def _run_pages(context: Context, run_id: str) -> dict[str, str]:
+    from ml import layout
+
+    return {
+        "page of the run": run_page(airflow_url(context.settings), run_id),
+        "page in the store": context.store.uri(layout.run_key(run_id, "report.html")),
+    }
 
 
-def _failed_beside(task: Any) -> list[str]:
-    """Further tasks of the run that failed, a mapped one with its index at the end."""
-    own = task.task_id if task.map_index < 0 else f"{task.task_id}_{task.map_index}"
-    try:
-        states = task.get_task_states(dag_id=task.dag_id, run_ids=[task.run_id]).get(task.run_id, {})
-    except Exception:
-        log.exception("which tasks of %s failed cannot be read", task.run_id)
-        return []
-    return sorted(name for name, state in states.items() if state == "failed" and name != own)
+def _serving_pages(settings: Settings, run_id: str) -> dict[str, str]:
+    base_url = airflow_url(settings)
+    return {"Models page": models_page(base_url), "page of the run": run_page(base_url, run_id)}

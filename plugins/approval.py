@@ -9,10 +9,14 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.execution_time.hitl import HITLUser
 
 from plugins.alerts import tell_of_approval, warn_of_silence
+from plugins.links import RUN_PAGE
+from plugins.made import run_file
 from plugins.step_context import open_context
+from plugins.task_log import Telling, tell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from airflow.sdk.definitions.context import Context
 
@@ -36,6 +40,9 @@ class PromotionApproval(ApprovalOperator):
     """
 
     template_fields = ("retrain_id",)
+    operator_extra_links = (RUN_PAGE,)
+    #: Of the last execution, for the links.
+    telling: Telling | None = None
 
     def __init__(self, *, retrain_id: str, **kwargs: Any) -> None:
         # With any response time-out Airflow leaves `execution_timeout` to the process, as for other tasks.
@@ -44,18 +51,28 @@ class PromotionApproval(ApprovalOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask, and wait without a slot; or hand on the gate's decision."""
-        return self._ask(context)
+        with self._tell(context) as self.telling:
+            self.telling.result = decided = self._ask(context)
+        return decided
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Record who answered what, and go on with it."""
+        with self._tell(context) as self.telling:
+            self.telling.result = decided = self._go_on(context, event)
+        return decided
+
+    def _tell(self, context: Context) -> AbstractContextManager[Telling]:
+        return tell(context, {"retrain_id": self.retrain_id}, self.operator_extra_links, run_file())
+
+    def _go_on(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         from ml.steps import approve
 
-        with open_context() as step_context:
+        with open_context(run=self.retrain_id) as step_context:
             if not self._may_answer(event, step_context.settings.gate.approval):
                 return self._ask(context)
             approval = approve.answer(step_context, self.retrain_id, self._answer(event))
             if approval.answer is not None and approval.answer.timed_out:
-                warn_of_silence(step_context.settings, str(approval))
+                warn_of_silence(step_context, self.retrain_id, str(approval))
         # On the command line somebody may have been quicker.
         recorded = self.APPROVE if approval.approved else self.REJECT
         super().execute_complete(context, event | {"chosen_options": [recorded]})
@@ -65,16 +82,15 @@ class PromotionApproval(ApprovalOperator):
         from ml.steps import approve
 
         now = datetime.now(UTC)
-        with open_context() as step_context:
+        with open_context(run=self.retrain_id) as step_context:
             request = approve.run(step_context, self.retrain_id, now)
-            settings = step_context.settings
-        approval = settings.gate.approval
+        approval = step_context.settings.gate.approval
         if request["waits"] and approval is not None:
             self.subject = f"Promote {request['variant']} of {self.retrain_id}?"
             self.body = _describe(request)
             self.response_timeout = timedelta(hours=approval.timeout_hours)
             self.assigned_users = [HITLUser(id=name, name=name) for name in approval.approvers] or None
-            tell_of_approval(settings, request, now + self.response_timeout)
+            tell_of_approval(step_context, request, now + self.response_timeout)
             super().execute(context)
         return {name: request[name] for name in ("promoted", "reason")}
 
@@ -106,4 +122,5 @@ def _describe(request: Mapping[str, Any]) -> str:
     page = f"The run's page: {plain(request['page'])}"
     # Airflow keeps the text of a task instance when it is cleared.
     caution = "If `gate` has run again since, the numbers above are the earlier ones and the page has those of today."
-    return "\n".join([heading, "", *rules, "", page, "", caution])
+    notice = [f"**{plain(request['gate_notice'])}**", ""] if request["gate_notice"] else []
+    return "\n".join([heading, "", *notice, *rules, "", page, "", caution])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
@@ -14,26 +14,45 @@ from ml.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["INGEST_DEADLINE_VARIABLE", "ingest_deadline"]
+__all__ = ["DEADLINES", "Deadline", "run_deadline"]
 
-#: Minutes from the queue to the end of a run. A variable of the environment, because it is read whenever the DAG file
-#: is: settings would cost a file and pydantic each time, and a run whose Airflow Variable is missing cannot start.
-INGEST_DEADLINE_VARIABLE = "QUARTET_INGEST_DEADLINE_MINUTES"
-DEFAULT_MINUTES = 120.0
 MINUTES_IN_A_YEAR = 365 * 24 * 60
 
 
-def ingest_deadline(environ: Mapping[str, str] | None = None) -> DeadlineAlert | None:
-    """The deadline of `ingest_images`; None, when the variable is 0, for none.
+class Deadline(NamedTuple):
+    """Minutes from the queue to the end of a run: the variable that says so, and what holds without it.
+
+    Variables of the environment, because they are read whenever a DAG file is: settings would cost a file and pydantic
+    each time, and a run whose Airflow Variable is missing cannot start.
+    """
+
+    variable: str
+    minutes: float
+
+
+#: By DAG. Time in the queue counts, behind an earlier run too, and so does the wait for a person's approval.
+DEADLINES = {
+    "ingest_images": Deadline("QUARTET_INGEST_DEADLINE_MINUTES", 120),
+    "retrain": Deadline("QUARTET_RETRAIN_DEADLINE_MINUTES", 12 * 60),
+    "promote": Deadline("QUARTET_PROMOTE_DEADLINE_MINUTES", 60),
+    "rollback": Deadline("QUARTET_ROLLBACK_DEADLINE_MINUTES", 15),
+    "batch_predict": Deadline("QUARTET_BATCH_PREDICT_DEADLINE_MINUTES", 12 * 60),
+    "monitor": Deadline("QUARTET_MONITOR_DEADLINE_MINUTES", 60),
+}
+
+
+def run_deadline(dag_id: str, environ: Mapping[str, str] | None = None) -> DeadlineAlert | None:
+    """The deadline of a DAG's runs; None, when its variable is 0, for none.
 
     Raises:
         ConfigError: the variable is no number of minutes.
     """
-    minutes = _minutes((os.environ if environ is None else environ).get(INGEST_DEADLINE_VARIABLE))
+    known = DEADLINES[dag_id]
+    minutes = _minutes(known, (os.environ if environ is None else environ).get(known.variable))
     if minutes == 0:
         return None
     return DeadlineAlert(
-        name="ingest_images",
+        name=dag_id,
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=timedelta(minutes=minutes),
         # In the triggerer: a SyncCallback runs in the executor, and not every executor takes one.
@@ -41,13 +60,13 @@ def ingest_deadline(environ: Mapping[str, str] | None = None) -> DeadlineAlert |
     )
 
 
-def _minutes(text: str | None) -> float:
+def _minutes(known: Deadline, text: str | None) -> float:
     remedy = "Use a number of minutes, 0 for no deadline, or unset it."
     try:
-        minutes = float(text) if text else DEFAULT_MINUTES
+        minutes = float(text) if text else known.minutes
     except ValueError as error:
-        raise ConfigError(f"{INGEST_DEADLINE_VARIABLE} = {text!r} is no number.", remedy) from error
+        raise ConfigError(f"{known.variable} = {text!r} is no number.", remedy) from error
     # Also refuses nan, which compares as false with everything.
     if not 0 <= minutes <= MINUTES_IN_A_YEAR:
-        raise ConfigError(f"{INGEST_DEADLINE_VARIABLE} = {text!r} is out of range.", remedy)
+        raise ConfigError(f"{known.variable} = {text!r} is out of range.", remedy)
     return minutes

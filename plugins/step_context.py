@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow.sdk.exceptions import AirflowFailException
+from plugins.task_log import settings_opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,27 +16,22 @@ __all__ = ["open_context"]
 
 
 @contextmanager
-def open_context(accelerator: bool = False) -> Iterator[Context]:
-    """Give a step its settings and store.
+def open_context(accelerator: bool = False, run: str | None = None) -> Iterator[Context]:
+    """Give a step its settings and store. Whether an error is worth another try, `plugins.retrying` says.
 
     Args:
         accelerator: take a GPU, where there is one, that no other task of this machine has.
-
-    Raises:
-        AirflowFailException: for an error that stays however often the task is tried: wrong settings, wrong data,
-            missing weights. A store that does not answer is worth another try.
+        run: id of the retrain run that the step belongs to: what was chosen for it is laid over the settings. None for
+            what belongs to no run, and for the step that lays down what was chosen.
     """
     # At run time, not when the DAG is parsed: boto3 and pydantic take longer than everything else there.
     from ml.context import Context
-    from ml.errors import ConfigError, CorruptShardError, DataError, WeightsError
 
-    try:
-        if accelerator:
-            from ml.machine import claim_accelerator
+    if accelerator:
+        from ml.machine import claim_accelerator
 
-            claim_accelerator()
-        yield Context.from_environment()
-    except CorruptShardError:
-        raise  # where `quartet forget` has replaced a shard meanwhile, another try reads the new one
-    except (ConfigError, DataError, WeightsError) as error:
-        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+        claim_accelerator()
+    context = Context.from_environment()
+    context = context if run is None else context.for_run(run)
+    settings_opened(context)
+    yield context

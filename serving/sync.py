@@ -14,20 +14,21 @@ import threading
 import time
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from ml.errors import DataError, QuartetError, ServingError
 from ml.promotions import change_after, newest_change
-from ml.serving_state import CANARY, STABLE, ServingState
+from ml.serving_state import ServingState
 from ml.storage.base import replacing
-from serving.client import GrpcClient, InvalidRequestError, ModelNotFoundError
+from serving.client import GrpcClient
+from serving.look import look_at
 from serving.mirror import Mirror
-from serving.served_config import ServedConfig, ServerView, format_config, parse_config, plan_config
+from serving.served_config import ServedConfig, format_config, parse_config, plan_config
 from serving.sync_state import SyncState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from concurrent.futures import Future
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ml.config import Settings
     from ml.promotions import Change
     from ml.storage import Store
+    from serving.served_config import ServerView
 
 __all__ = ["CONFIG_FILE", "SYNC_SECONDS", "Sync", "config_file", "model_folder", "run_sync"]
 
@@ -142,19 +144,9 @@ class Sync:
     def _look(self) -> ServerView | None:
         """What the server says of itself; None when it does not answer."""
         try:
-            available = frozenset(one.version for one in self._client.status() if one.state == "AVAILABLE")
-            return ServerView(available, dict(self._labels()))
-        except ModelNotFoundError:
-            # A model that the config does not name yet is no silence.
-            return ServerView()
+            return look_at(self._client).view
         except ServingError:
             return None
-
-    def _labels(self) -> Iterator[tuple[str, int]]:
-        for label in (STABLE, CANARY):
-            # An unknown label, or one whose version is not loaded yet, is no label.
-            with suppress(InvalidRequestError, ModelNotFoundError):
-                yield label, self._client.metadata(label=label).version
 
     def _write(self, config: ServedConfig) -> None:
         with replacing(self._path) as temporary:

@@ -14,23 +14,29 @@ import pytest
 
 from free_ports import free_ports
 
-UNIT = Path(__file__).parent / "unit"
+TESTS = Path(__file__).parent
+#: Slow ones of these compute, in this process; none of them looks at the clock.
+SHARING = (TESTS / "unit", TESTS / "dags")
 
 
 # First, since -m is applied in the same hook.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Slow tests of units compute; the other slow ones start stacks and servers, kill, and look at the clock."""
+    """The slow tests of other folders start stacks and servers, kill, and look at the clock."""
     for item in items:
-        if item.get_closest_marker("slow") and not item.path.is_relative_to(UNIT):
+        if item.get_closest_marker("slow") and not any(map(item.path.is_relative_to, SHARING)):
             item.add_marker("alone")
 
 
 class HttpSink:
-    """Keeps what is posted to it; answers with ``status`` and ``answer``, or not at all while it ``hangs``."""
+    """Keeps what is posted to it.
+
+    Answers with ``status`` and ``answer``, only the first time if ``once``, or not at all while it ``hangs``.
+    """
 
     def __init__(self):
         self.received, self.status, self.answer, self.headers = [], 200, b"ok", {}
+        self.once = False
         self.hangs, self._over = False, threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -64,6 +70,8 @@ class HttpSink:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(sink.answer)
+                if sink.once:
+                    sink.status, sink.headers = 200, {}
 
             def log_message(self, *arguments):
                 pass

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 from infra.local.credentials import ADMIN, VIEWER
 from infra.local.layout import HOST
 from ml.config import ENV_FILE, ENV_PREFIX
+from plugins.schedules import INGEST_SCHEDULE_VARIABLE, LANDING_POLL_VARIABLE, NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from infra.local.layout import Layout
 
-__all__ = ["airflow_environment", "base_environment"]
+__all__ = ["START_DEFAULTS", "airflow_environment", "base_environment"]
+
+#: What starts DAGs here unless the environment says otherwise: listing a folder costs nothing, and nobody wants a
+#: failure at midnight because no images came.
+START_DEFAULTS = {LANDING_POLL_VARIABLE: "5", INGEST_SCHEDULE_VARIABLE: NEVER}
 
 #: Enough for the steps that do not need the pool `gpu`; each task process takes up to a gigabyte with TensorFlow.
 PARALLELISM = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from infra.local.airflow_env import airflow_environment, base_environment
+from infra.local.airflow_env import START_DEFAULTS, airflow_environment, base_environment
 from infra.local.layout import AIRFLOW_PORT_VARIABLE, GRPC_PORT_VARIABLE, HOST, REST_PORT_VARIABLE
 from infra.local.ports import Port
 from infra.local.processes import Component
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["AIRFLOW_HEALTH", "COMPONENT_NAMES", "MODEL_SERVER", "build_components"]
 
-#: Airflow's components, and what its health page calls them. No triggerer: no DAG of the local stack defers.
-AIRFLOW_HEALTH = {"api-server": "metadatabase", "dag-processor": "dag_processor", "scheduler": "scheduler"}
+#: Airflow's components, and what its health page calls them.
+AIRFLOW_HEALTH = {
+    "api-server": "metadatabase",
+    "dag-processor": "dag_processor",
+    "scheduler": "scheduler",
+    "triggerer": "triggerer",
+}
 MODEL_SERVER = "model-server"
 COMPONENT_NAMES = (MODEL_SERVER, *AIRFLOW_HEALTH)
 
@@ -26,7 +31,7 @@ COMPONENT_NAMES = (MODEL_SERVER, *AIRFLOW_HEALTH)
 def build_components(layout: Layout, jwt_secret: str, environ: Mapping[str, str]) -> tuple[Component, ...]:
     """What to run, under the names of `COMPONENT_NAMES`."""
     inherited = base_environment(layout, environ)
-    airflow = inherited | airflow_environment(layout, jwt_secret)
+    airflow = START_DEFAULTS | inherited | airflow_environment(layout, jwt_secret)
     python_airflow = (sys.executable, "-m", "airflow")
     ports = layout.ports
     return (
@@ -45,6 +50,7 @@ def build_components(layout: Layout, jwt_secret: str, environ: Mapping[str, str]
             ports=(Port(ports.airflow, AIRFLOW_PORT_VARIABLE),),
         ),
         Component("dag-processor", (*python_airflow, "dag-processor"), airflow),
-        # The API server reads the task logs from disk; the scheduler's own log server would listen on all addresses.
+        # The API server reads the task logs from disk; log servers of their own would listen on all addresses.
         Component("scheduler", (*python_airflow, "scheduler", "--skip-serve-logs"), airflow),
+        Component("triggerer", (*python_airflow, "triggerer", "--skip-serve-logs"), airflow),
     )

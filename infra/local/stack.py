@@ -86,9 +86,11 @@ def up(
     layout.make_folders()
     with _lock(layout):
         credentials = ensure_credentials(layout)
-        components = build_components(layout, credentials.jwt_secret, environ)
-        _check_ports(layout, components)
         settings = local_settings(layout.root, environ)
+        # What the form of `retrain` offers; plugins/forms.py reads it.
+        named = {"QUARTET_VARIANTS": ",".join(settings.variants)} | dict(environ)
+        components = build_components(layout, credentials.jwt_secret, named)
+        _check_ports(layout, components)
         _write_settings(layout, settings, progress)
         airflow = next(component for component in components if component.name in AIRFLOW_HEALTH)
         prepare_database(layout, airflow.environment, progress)
@@ -163,7 +165,7 @@ def _write_settings(layout: Layout, settings: Settings, progress: Callable[[str]
 
 
 def _stop_all(layout: Layout, names: Iterable[str], progress: Callable[[str], None]) -> None:
-    # The scheduler goes first, while its tasks can still report to the API server how they ended.
+    # Triggerer and scheduler go first, while what they run can still report to the API server how it ended.
     for name in [name for name in reversed(COMPONENT_NAMES) if name in set(names)]:
         if stop(layout, name):
             progress(f"stopped {name}")

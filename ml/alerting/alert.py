@@ -58,6 +58,8 @@ class Alert:
         facts: in the order of their weight.
         links: pages that show more.
         remedy: what to do next.
+        cause: what kind of alert it is, of which DAG and task, and what failed there, without what differs from run to
+            run. Alerts of one severity and cause are folded into one; an alert without a cause is always sent.
     """
 
     severity: Severity
@@ -67,6 +69,7 @@ class Alert:
     facts: tuple[Fact, ...] = ()
     links: tuple[Link, ...] = ()
     remedy: str = ""
+    cause: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         facts = [Fact(cut(one_line(name), MAX_NAME), cut(one_line(value), MAX_VALUE)) for name, value in self.facts]

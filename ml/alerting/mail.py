@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
+
+from markupsafe import Markup, escape
 
 from ml.templating import make_environment
 
@@ -33,6 +36,13 @@ COLOURS: dict[Severity, Colours] = {
     "warning": Colours("#e69f00", "#6b4a00", "#ffd98a"),
     "info": Colours("#0068a5", "#0068a5", "#6cbcf0"),
 }
+
+
+_BACKTICKS = re.compile(r"`([^`\n]{1,120})`")
+_CODE = (
+    r'<code class="code" style="padding: 1px 4px; border-radius: 3px; background: #e8ebef; '
+    r"font-family: ui-monospace, Consolas, 'Liberation Mono', monospace; font-size: 0.92em;\">\1</code>"
+)
 
 
 def render_mail(alert: Alert, sender: str, recipients: Sequence[str]) -> EmailMessage:
@@ -72,4 +82,14 @@ def render_html(alert: Alert) -> str:
 
 @cache
 def _template() -> Template:
-    return make_environment({}).get_template("alert.html.j2")
+    return make_environment({"code": _with_code, "sentence": _capitalised}).get_template("alert.html.j2")
+
+
+def _with_code(text: str) -> Markup:
+    """The text, escaped, with what stands between backticks as code."""
+    return Markup(_BACKTICKS.sub(_CODE, str(escape(text))))  # noqa: S704 - escaped, and the tags are ours
+
+
+def _capitalised(text: str) -> str:
+    """With a capital first; Jinja's own filter makes the others small."""
+    return text[:1].upper() + text[1:]

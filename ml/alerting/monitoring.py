@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from ml.alerting.alert import Alert, Fact, Link
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from ml.alerting.compose import RunReference
+    from ml.alerting.reference import RunReference
 
 __all__ = ["monitoring_alert"]
 
@@ -22,11 +22,14 @@ REMEDIES = {
 }
 
 
-def monitoring_alert(report: Mapping[str, Any], run: RunReference, base_url: str, at: datetime) -> Alert:
+def monitoring_alert(
+    report: Mapping[str, Any], pages: Sequence[Link], run: RunReference, base_url: str, at: datetime
+) -> Alert:
     """All that is beyond its limit, in one alert.
 
     Args:
         report: what :func:`ml.steps.report_monitoring.run` returned.
+        pages: that show more of it.
         run: which task.
         base_url: of Airflow's UI.
         at: when.
@@ -44,6 +47,13 @@ def monitoring_alert(report: Mapping[str, Any], run: RunReference, base_url: str
             *(Fact(f"{one['topic']}, {one['name']}", f"{one['measured']}, required {one['required']}") for one in over),
             *run.facts,
         ),
-        (Link("page", report["page"]), Link("task log", run.url(base_url))),
+        (*pages, Link("page in the store", report["page"]), *run.links(base_url)),
         " ".join(REMEDIES[topic] for topic in topics),
+        (
+            "monitoring",
+            run.dag_id,
+            run.task_id or "",
+            report["model_name"],
+            *sorted(f"{finding['topic']}: {finding['name']}" for finding in over),
+        ),
     )

@@ -80,12 +80,37 @@ def _attempt(channel: str, deliver: Callable[[], None]) -> Delivery:
 
 
 def _post(url: str, body: Mapping[str, Any], headers: Mapping[str, str], timeout: float) -> None:
+    wait = _try_post(url, body, headers, timeout, last=False)
+    if wait is not None:
+        time.sleep(wait)
+        _try_post(url, body, headers, timeout, last=True)
+
+
+def _try_post(
+    url: str, body: Mapping[str, Any], headers: Mapping[str, str], timeout: float, *, last: bool
+) -> float | None:
+    """Post; returns the seconds after which the server wants to be asked once more, None when it has the alert."""
     # A redirect would carry the headers, or the body without its method, to a server that nobody configured.
     with requests.post(
         url, json=body, headers=dict(headers), timeout=timeout, allow_redirects=False, stream=True
     ) as response:
-        if response.status_code // 100 != 2:
+        if response.status_code // 100 == 2:
+            return None
+        wait = _retry_after(response)
+        if last or wait is None or wait > timeout:
             raise _RefusedError(f"{urlsplit(url).hostname} answered {response.status_code}{_reason(response)}")
+        log.info("%s answered %d, once more in %.1f s", urlsplit(url).hostname, response.status_code, wait)
+        return wait
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """What a server that is busy says of when it will not be, seconds; None where it says nothing that counts.
+
+    RFC 9110, 10.2.3: a number of seconds, or a date, which needs two clocks that agree and is not followed.
+    """
+    said = response.headers.get("Retry-After", "").strip()
+    busy = response.status_code == requests.codes.too_many or response.status_code // 100 == 5
+    return float(said) if busy and re.fullmatch(r"[0-9]{1,9}", said) else None
 
 
 def _reason(response: requests.Response) -> str:

@@ -22,4 +22,5 @@ def render_webhook(alert: Alert) -> dict[str, Any]:
         "links": [{"name": link.name, "address": link.address} for link in alert.links],
         "remedy": alert.remedy,
         "at": alert.at.isoformat(),
+        "cause": list(alert.cause),
     }

@@ -11,7 +11,7 @@ from ml.config.evaluation import EvaluationSettings
 from ml.config.gate import LONGEST_WAIT_HOURS, ApprovalSettings, ClassFloors, GateSettings
 from ml.config.monitoring import MonitoringSettings
 from ml.config.promotion import CanarySettings, InfraValidationSettings, PromotionSettings, WatchSettings
-from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings
+from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings, settings_file
 from ml.config.review import ReviewSettings
 from ml.config.sections import (
     AugmentSettings,
@@ -65,4 +65,5 @@ __all__ = [
     "WebhookSettings",
     "WeightsSettings",
     "load_settings",
+    "settings_file",
 ]

@@ -10,6 +10,8 @@ from ml.config.base import Section
 
 __all__ = ["REVEAL_SECRETS", "AlertSettings", "SlackSettings", "SmtpSettings", "WebhookSettings"]
 
+#: A week: a folded alert must not be forgotten before it is told.
+LONGEST_FOLD_MINUTES = 7 * 24 * 60
 #: As ``context`` of ``model_dump(mode="json")``: secrets as they are, for a file that only the owner can read.
 REVEAL_SECRETS = {"reveal_secrets": True}
 
@@ -76,11 +78,18 @@ class WebhookSettings(Section):
 
 
 class AlertSettings(Section):
-    """Who is told when a run fails, when data are doubtful, and when a run takes too long."""
+    """Who is told when a run fails, when data are doubtful, what is promoted, and when a run takes too long."""
 
     slack: SlackSettings | None = None
     smtp: SmtpSettings | None = None
     webhook: WebhookSettings | None = None
+    fold_minutes: float = Field(
+        60,
+        ge=0,
+        le=LONGEST_FOLD_MINUTES,
+        description="alerts of the same cause within so long are one alert, and the next says how many there were; "
+        "0 sends every one",
+    )
     timeout_seconds: float = Field(10, gt=0, le=60, description="for a connection and for each answer of a channel")
     base_url: str | None = Field(
         None, pattern=r"^https?://\S+$", description="of Airflow's UI, for links; Airflow's api.base_url when null"

@@ -15,7 +15,7 @@ from ml.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_FILE", "ENV_FILE", "ENV_PREFIX", "load_settings"]
+__all__ = ["DEFAULT_FILE", "ENV_FILE", "ENV_PREFIX", "load_settings", "settings_file"]
 
 ENV_PREFIX = "QUARTET__"
 ENV_FILE = "QUARTET_CONFIG"
@@ -43,12 +43,18 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         raise ConfigError(_explain(error), _remedy(error)) from error
 
 
-def _read_file(path: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
+def settings_file(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Path | None:
+    """The file that :func:`load_settings` reads; None where nobody names one and there is none here."""
+    environ = os.environ if environ is None else environ
     named = path or (Path(environ[ENV_FILE]) if environ.get(ENV_FILE) else None)
-    path = named or Path(DEFAULT_FILE)
+    return named or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
+
+
+def _read_file(path: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
+    path = settings_file(path, environ)
+    if path is None:
+        return {}
     if not path.is_file():
-        if named is None:
-            return {}
         raise ConfigError(f"There is no settings file {path}.", f"Write one, or unset {ENV_FILE}.")
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))

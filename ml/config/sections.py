@@ -225,6 +225,9 @@ class TrainSettings(_Section):
     patience: int = Field(
         5, ge=1, description="epochs without a better validation macro F1, or the same at a lower loss, before stopping"
     )
+    attention: bool = Field(
+        True, description="of the heads; false takes a plain mean over the map's positions in its place"
+    )
     heads: int = Field(8, ge=1, description="of the attention")
     key_dim: int = Field(64, ge=1, description="size of a query, a key and a value in each head")
     units: int = Field(256, ge=1, description="of the dense layer")
@@ -332,6 +335,8 @@ class Settings(_Section):
     def _compared_heads_are_trained_alike(self) -> Settings:
         if self.candidates.ablation and self.train.warm_start:
             raise ValueError("candidates.ablation compares heads that are trained alike: set train.warm_start to false")
+        if self.candidates.ablation and not self.train.attention:
+            raise ValueError("candidates.ablation asks what attention is worth: set train.attention to true")
         return self
 
     @field_validator("classes")

@@ -30,7 +30,7 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
 
     Returns:
         ``waits``: whether a person is to answer; ``promoted`` and ``reason`` as things stand, ``variant``, ``rules``,
-        and ``page``.
+        ``gate_notice`` of the decision, and ``page``.
     """
     decided = load_decision(context.store, run_id)
     document = decided.document
@@ -47,6 +47,7 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
         "reason": str(approval) if approval else document["reason"],
         "variant": document["variant"],
         "rules": document["rules"],
+        "gate_notice": document.get("gate_notice"),
         "page": context.store.uri(layout.run_key(run_id, "report.html")),
     }
 

@@ -46,7 +46,8 @@ def run(context: Context, ingest_id: str) -> dict[str, Any]:
     if arrived.empty and parent is not None and not says_more(context, parent, told):
         return _nothing_new(parent)
     releases = sorted({*(parent.record["releases"] if parent else []), *plan["releases"]})
-    record = {"created_at": plan["started_at"], "notes": plan["notes"], "releases": releases}
+    told_why = {name: plan.get(name, "") for name in ("reason", "asked_by")}
+    record = {"created_at": plan["started_at"], "notes": plan["notes"], "releases": releases} | told_why
     snapshot_id, counts = assemble(context, parent, arrived, record, told)
     log.info(
         "snapshot %s: %d objects arrived in all, %d images (%d new), %d duplicates, %d excluded, %d quarantined%s",

@@ -11,9 +11,9 @@ from PIL import Image
 
 from ml import layout
 from ml.examples import sample_images
+from ml.page_parts import SNAPSHOT_FIGURES
 from ml.plots.eda import class_share_pie, count_plot, sample_grid
 from ml.plots.style import png_bytes
-from ml.report import SNAPSHOT_FIGURES
 from ml.snapshots import Snapshot
 from ml.tombstones import drop_forgotten
 

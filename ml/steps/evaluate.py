@@ -10,8 +10,9 @@ from ml.candidates import load_candidate
 from ml.confounders import find_confounders
 from ml.ensembling import form_ensemble
 from ml.errors import FingerprintError, NotFoundError
-from ml.evaluation import leaderboard_row, measure, measure_test, predictions, rank
+from ml.evaluation import measure, measure_test, predictions, rank
 from ml.latency import Latency
+from ml.leaderboard import leaderboard_row
 from ml.metrics import align_probabilities
 from ml.plan import load_plan, load_samples
 from ml.prediction import predict

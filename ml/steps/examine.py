@@ -41,7 +41,7 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     changes = overlays = None
     if settings.changed_images:
         changes = examine_changes(context, contender, _some(test, contender, settings.changed_images))
-    if settings.faithfulness_images and contender.ablation_of is None:
+    if settings.faithfulness_images and contender.lead.attention:
         overlays = examine_overlays(context, contender, _some(test, contender, settings.faithfulness_images))
     export = examine_export(context, contender, _some(test, contender, 1)["uri"].iloc[0])
     pictures = {}

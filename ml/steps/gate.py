@@ -17,6 +17,9 @@ from ml.intervals import Comparison, compare
 from ml.leaks import seen_in_training
 from ml.plan import load_samples
 from ml.registry import Registry
+from ml.run_identity import Precedent, record_precedent
+from ml.run_settings import gate_notice
+from ml.run_summaries import write_summary
 from ml.storage import dump_json
 
 if TYPE_CHECKING:
@@ -35,8 +38,10 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     """Apply the gate's rules to the run's winner.
 
     Returns:
-        ``run_id``, ``variant``, ``promoted``, ``reason``, ``rules``, ``champion``: the version it was compared with (or
-        None), ``comparison`` with it, and ``inputs``: the SHA-256 of each object that the decision rests on, by key.
+        ``run_id``, ``variant``, ``promoted``, ``reason``, ``rules``, ``gate_notice``: in which of the gate's settings
+        the run differs from the configured ones and who asked for it (or None), which the reason says too;
+        ``champion``: the version it was compared with (or None), ``comparison`` with it, and ``inputs``: the SHA-256
+        of each object that the decision rests on, by key.
 
     Raises:
         NotFoundError: the run has not been evaluated, or its winner not examined.
@@ -47,19 +52,34 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
     contender = load_candidate(context.store, run_id, winner["variant"])
     evidence = _gather(context.store, inputs, contender, winner, evaluation["champion"])
     decision = decide(evidence, context.settings.gate)
+    plan = json.loads(inputs.read(layout.run_key(run_id, layout.PLAN)))
+    notice = gate_notice(plan)
     document = {
         "run_id": run_id,
         "variant": winner["variant"],
         **decision.to_dict(),
+        "reason": f"{decision.reason} {notice or ''}".strip(),
+        "gate_notice": notice,
         "champion": evaluation["champion"] and evaluation["champion"]["version"],
         "comparison": _described(evidence.comparison),
         "inputs": inputs.digests,
     }
     data = dump_json(document)
     context.store.put(layout.run_key(run_id, layout.DECISION), data)
+    write_summary(context.store, context.settings.model_name, run_id)
     _track(context, contender, document, data)
+    _remember(context, plan, document)
     log.info("run %s: %s %s", run_id, winner["variant"], decision.reason)
     return document
+
+
+def _remember(context: Context, plan: Mapping[str, Any], document: Mapping[str, Any]) -> None:
+    """Let later runs find this one; a plan of an earlier version of Quartet has no identity."""
+    if "identity" not in plan:
+        return
+    told = {name: document[name] for name in ("run_id", "variant", "reason", "champion")}
+    warm = context.settings.train.warm_start
+    record_precedent(context.store, plan["identity"], Precedent(**told, cleared=document["promoted"], warm=warm))
 
 
 def _track(context: Context, contender: Contender, document: Mapping[str, Any], data: bytes) -> None:

@@ -15,6 +15,7 @@ from ml.labels import Labeller, LabelsFile, read_labels
 from ml.manifest import LEDGER, empty
 from ml.pseudonyms import Pseudonyms
 from ml.releases import pending_releases, released_arrivals
+from ml.sightings import Sightings
 from ml.snapshots import latest_snapshot
 from ml.storage import dump_json, put_once
 from ml.tombstones import forgotten_keys
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 MAX_CHUNKS = 1000
 
 
-def run(context: Context, ingest_id: str, now: datetime) -> list[str]:
+def run(context: Context, ingest_id: str, now: datetime, reason: str = "", by: str = "") -> list[str]:
     """Find what is to be taken in.
 
     Objects that arrive meanwhile may be among them or wait for the next ingest.
@@ -45,6 +46,8 @@ def run(context: Context, ingest_id: str, now: datetime) -> list[str]:
         context: settings and store.
         ingest_id: under which the other steps of this ingest find its plan.
         now: when this ingest began, kept as ``ingested_at``.
+        reason: what these images are, kept in the snapshot.
+        by: who asked for it, likewise.
 
     Returns:
         The names of the chunks; none when nothing is new.
@@ -56,8 +59,8 @@ def run(context: Context, ingest_id: str, now: datetime) -> list[str]:
     _check_deletes(context)
     parent = latest_snapshot(context.store)
     ledger = parent.ledger_columns(Seen.COLUMNS) if parent else empty(LEDGER)
-    file = _labels(context)
-    listing = _Listing(context, file)
+    file, labels_etag = _labels(context)
+    listing = _Listing(context, file, Sightings(labels_etag))
     labeller, pseudonyms = Labeller(context.settings, file), Pseudonyms.of(context.store)
     releases = pending_releases(context.store, parent.record["releases"] if parent else [])
     arrivals = chain(
@@ -66,7 +69,8 @@ def run(context: Context, ingest_id: str, now: datetime) -> list[str]:
     )
     pieces = chunks(arrivals, context.settings.landing.chunk_size)
     names = [write_chunk(context.store, chunk, context.settings.images) for chunk in islice(pieces, MAX_CHUNKS)]
-    notes = [*file.notes, *listing.notes(ledger, next(pieces, None) is not None)]
+    waiting = next(pieces, [])
+    notes = [*file.notes, *listing.notes(ledger, bool(waiting))]
     if parent is None and not names:
         raise DataError(
             f"The landing zone {context.store.uri(layout.LANDING)} is empty.",
@@ -76,22 +80,29 @@ def run(context: Context, ingest_id: str, now: datetime) -> list[str]:
         "started_at": now.isoformat(),
         "chunks": names,
         "notes": notes,
+        "reason": reason,
+        "asked_by": by,
         "releases": [release["release_id"] for release in releases],
         "attributes": _store_attributes(context, file, ledger),
     }
     context.store.put(layout.ingest_key(ingest_id), dump_json(plan))
+    # Last: whoever watches the landing zone starts no other ingest for what this one saw.
+    for arrival in waiting:
+        listing.sightings.leave(arrival.key, arrival.etag)
+    listing.sightings.store(context.store)
     for note in notes:
         log.warning("%s", note)
     log.info("%d objects listed, what is new lies in %d chunks, %d releases", listing.count, len(names), len(releases))
     return names
 
 
-def _labels(context: Context) -> LabelsFile:
+def _labels(context: Context) -> tuple[LabelsFile, str | None]:
+    """What `labels.csv` says, and its etag, None where there is none."""
     try:
-        data = context.store.get(layout.LANDING + layout.LABELS_FILE)
+        data, etag = context.store.get_with_etag(layout.LANDING + layout.LABELS_FILE)
     except NotFoundError:
-        return LabelsFile()
-    return read_labels(data, context.settings.landing.attributes)
+        return LabelsFile(), None
+    return read_labels(data, context.settings.landing.attributes), etag
 
 
 def _store_attributes(context: Context, file: LabelsFile, ledger: pd.DataFrame) -> str | None:
@@ -113,16 +124,18 @@ def _check_deletes(context: Context) -> None:
 
 
 class _Listing:
-    """The landing zone's objects, counted while they pass; remembers which keys of ``labels.csv`` came by."""
+    """The landing zone's objects, noted while they pass; remembers which keys of ``labels.csv`` came by."""
 
-    def __init__(self, context: Context, file: LabelsFile) -> None:
+    def __init__(self, context: Context, file: LabelsFile, sightings: Sightings) -> None:
         self._context = context
+        self.sightings = sightings
         self._unmet = set(file.labels)
         self.count = 0
 
     def __iter__(self) -> Iterator[ObjectInfo]:
         for info in self._context.store.list(layout.LANDING):
             self.count += 1
+            self.sightings.add(info)
             self._unmet.discard(info.key.removeprefix(layout.LANDING))
             yield info
 

@@ -11,11 +11,16 @@ from ml.plan import load_plan, load_samples
 from ml.sources import image_sources
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ml.context import Context
 
 __all__ = ["run"]
 
 log = logging.getLogger(__name__)
+
+#: Characters of a part's name that its variants may take.
+MAX_NAMES = 60
 
 
 def run(context: Context, run_id: str) -> list[str]:
@@ -24,7 +29,7 @@ def run(context: Context, run_id: str) -> list[str]:
     Corrupt shards of the cache are moved aside here, and their images are missing then.
 
     Returns:
-        Names of the parts.
+        Names of the parts, which tell their variants.
     """
     store, settings = context.store, context.settings
     variants = load_plan(store, run_id)["variants"]
@@ -34,7 +39,7 @@ def run(context: Context, run_id: str) -> list[str]:
     store_maps(store, run_id, maps)
     names = []
     for number, (lacking, chosen) in enumerate(plan_parts(missing, settings.features.part_size)):
-        names.append(f"{number:05d}")
+        names.append(f"{number:05d}-{_wording(lacking)}")
         store_part(store, run_id, names[-1], lacking, chosen)
     for one in maps:
         lacking_images = len(missing[one.variant])
@@ -47,3 +52,8 @@ def run(context: Context, run_id: str) -> list[str]:
             store.uri(one.prefix),
         )
     return names
+
+
+def _wording(variants: Sequence[str]) -> str:
+    names = "-".join(variants)
+    return names if len(names) <= MAX_NAMES else f"{len(variants)}-variants"

@@ -35,8 +35,14 @@ log = logging.getLogger(__name__)
 ANSWERS_FIGURE, INPUTS_FIGURE = "answers.png", "inputs.png"
 
 
-def run(context: Context, monitor_id: str, now: datetime) -> dict[str, Any]:
-    """Test the rows of the configured window for drift, and draw them.
+def run(context: Context, monitor_id: str, now: datetime, window_hours: float | None = None) -> dict[str, Any]:
+    """Test the rows of a window for drift, and draw them.
+
+    Args:
+        context: settings and store.
+        monitor_id: of the look.
+        now: the window's end.
+        window_hours: its length; ``monitoring.window_hours`` by default.
 
     Returns:
         ``version``, ``snapshot_id`` it was made from, ``rows`` of it in the window, ``undecodable`` among them,
@@ -45,7 +51,7 @@ def run(context: Context, monitor_id: str, now: datetime) -> dict[str, Any]:
     store, settings = context.store, context.settings
     changes = load_changes(store, settings.model_name)
     change = _served(changes)
-    start = now - timedelta(hours=settings.monitoring.window_hours)
+    start = now - timedelta(hours=window_hours or settings.monitoring.window_hours)
     reference: Reference | str = "nothing was promoted yet" if change is None else load_reference(store, change)
     rows = read_requests(store, settings.model_name, start, now)
     if change is not None:

@@ -6,29 +6,27 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ml import layout
-from ml.approval import find_approval, load_decision
 from ml.candidates import weights_notice
 from ml.errors import NotFoundError
 from ml.label_report import load_labels_view
-from ml.orders import find_order
+from ml.leaderboard import candidate_kind, champion_row, leaderboard_rows, row_of
+from ml.page_parts import CANDIDATE_FIGURES, EXAMINATION_FIGURES, WIDE_FIGURES
 from ml.plan import load_plan
 from ml.promotions import load_changes, promotion_of
 from ml.report import (
-    CANDIDATE_FIGURES,
-    EXAMINATION_FIGURES,
-    WIDE_FIGURES,
     AblationView,
     CandidateView,
     ClassRow,
     DecisionView,
     Figure,
-    LeaderboardRow,
     MemberView,
-    RuleView,
     RunPage,
     render_run_report,
     split_counts,
 )
+from ml.run_outcome import load_outcome
+from ml.run_settings import run_notice
+from ml.run_summaries import pack_records, write_summary
 from ml.run_views import confounder_views, examination_view, slices_view
 from ml.snapshots import Snapshot
 from ml.storage import dump_json, read_json
@@ -38,9 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from ml.approval import Approval
     from ml.context import Context
-    from ml.orders import Order
     from ml.run_views import ExaminationView
     from ml.storage import Store
 
@@ -50,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
-    """Write the run's self-contained HTML page.
+    """Write the run's self-contained HTML page, and what the Models page shows of the run.
 
     Args:
         context: settings and store.
@@ -59,35 +55,35 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
     """
     store, plan = context.store, load_plan(context.store, run_id)
     evaluation = read_json(store, layout.run_key(run_id, "evaluation.json"))
-    decision, approval, order = _decision(store, run_id)
-    version, taken_back, stages = _stages(context, run_id, decision["variant"])
-    promoted = version is not None and not taken_back
-    notice = weights_notice(context.settings)
-    champion = evaluation["champion"]
+    outcome = load_outcome(store, run_id)
+    promotion = promotion_of(load_changes(store, context.settings.model_name), run_id, outcome.variant)
+    version = promotion.version if promotion else None
+    promoted = version is not None and not outcome.taken_back
+    notices = [one for one in (weights_notice(context.settings), run_notice(plan)) if one]
     page = RunPage(
         model_name=context.settings.model_name,
         run_id=run_id,
         created_at=now,
         snapshot_id=plan["snapshot_id"],
         snapshot_summary=split_counts(Snapshot(store, plan["snapshot_id"]).manifest, tuple(plan["classes"])),
-        leaderboard=tuple(_row(row, evaluation["chosen"]) for row in evaluation["leaderboard"]),
+        leaderboard=leaderboard_rows(evaluation),
         decision=DecisionView(
             promoted,
-            decision["reason"],
-            tuple(_rule(rule) for rule in decision["rules"]),
+            outcome.decided.document["reason"],
+            outcome.rules,
             version,
-            str(approval or ""),
-            stages,
-            str(order or ""),
-            order is not None and order.against_the_gate,
+            str(outcome.approval or ""),
+            outcome.stages,
+            str(outcome.order or ""),
+            outcome.order is not None and outcome.order.against_the_gate,
         ),
-        champion=_row(champion, "") if champion else None,
+        champion=champion_row(evaluation),
         candidates=tuple(_candidate(store, run_id, row) for row in evaluation["leaderboard"]),
         ablations=_ablations(evaluation["leaderboard"]),
         examination=_examination(store, run_id, evaluation["chosen"]),
         confounders=confounder_views(evaluation["confounders"]),
         summary=_summary(plan, evaluation),
-        notices=(*((notice,) if notice else ()), *_searches(store, run_id, plan["variants"])),
+        notices=(*notices, *_searches(store, run_id, plan["variants"])),
         labels=load_labels_view(store, run_id),
         settings_json=context.settings.model_dump_json(indent=2),
     )
@@ -95,35 +91,15 @@ def run(context: Context, run_id: str, now: datetime) -> dict[str, Any]:
     store.put(layout.run_key(run_id, layout.PAGE_IMAGES), dump_json({"doubted": doubted}))
     key = layout.run_key(run_id, "report.html")
     store.put(key, render_run_report(page).encode())
+    write_summary(store, context.settings.model_name, run_id)
+    pack_records(store, context.settings.model_name)
     log.info("run %s: %s", run_id, store.uri(key))
     return {"run_id": run_id, "report": store.uri(key), "promoted": promoted, "version": version}
 
 
-def _decision(store: Store, run_id: str) -> tuple[dict[str, Any], Approval | None, Order | None]:
-    decided = load_decision(store, run_id)
-    return decided.document, find_approval(store, run_id, decided), find_order(store, run_id, decided)
-
-
-def _stages(context: Context, run_id: str, variant: str) -> tuple[int | None, bool, tuple[str, ...]]:
-    """The version that the winner was promoted as, whether it was taken back, and its trial and watch in words."""
-    promotion = promotion_of(load_changes(context.store, context.settings.model_name), run_id, variant)
-    said, taken_back = [], False
-    for name, passed, what in ((layout.CANARY, "passed", "trial"), (layout.WATCH, "kept", "watch")):
-        try:
-            found = read_json(context.store, layout.run_key(run_id, name))
-        except NotFoundError:
-            continue
-        failed = "" if found[passed] else "failed, "
-        said.append(f"{what.capitalize()} of version {found['version']}: {failed}{found['reason']}.")
-        if found.get("rolled_back_to") is not None:
-            taken_back = True
-            said.append(f"Version {found['rolled_back_to']} serves again.")
-    return promotion.version if promotion else None, taken_back, tuple(said)
-
-
 def _summary(plan: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     """What was trained on what and how good it is, for those who read no table."""
-    winner = next(row for row in evaluation["leaderboard"] if row["variant"] == evaluation["chosen"])
+    winner = row_of(evaluation, evaluation["chosen"])
     counts, metrics = plan["images"], winner["metrics"]
     ends = metrics["intervals"]["accuracy"]
     between = f" (on all images of this kind it may be {ends[0]:.1%} to {ends[1]:.1%})" if ends else ""
@@ -154,34 +130,6 @@ def _searches(store: Store, run_id: str, variants: Sequence[str]) -> Iterator[st
         yield f"{variant}: the best of {count} choices of hyper-parameters is {changes or 'as configured'}."
 
 
-def _rule(rule: Mapping[str, Any]) -> RuleView:
-    return RuleView(*(rule[name] for name in ("name", "passed", "measured", "required", "missing")))
-
-
-def _row(row: Mapping[str, Any], chosen: str) -> LeaderboardRow:
-    return LeaderboardRow(
-        variant=row["variant"],
-        validation_macro_f1=row["validation_macro_f1"],
-        accuracy=row["accuracy"],
-        macro_f1=row["macro_f1"],
-        seconds=row["seconds"],
-        chosen=row["variant"] == chosen,
-        weights=row["weights"],
-        kind=_kind(row),
-        latency_ms=None if row["latency_ms_p50"] is None else (row["latency_ms_p50"], row["latency_ms_p95"]),
-        macro_f1_interval=row["metrics"]["intervals"]["macro_f1"],
-        accuracy_interval=row["metrics"]["intervals"]["accuracy"],
-        calibration_error=row["metrics"]["calibration_error"],
-        temperature=row["temperature"],
-    )
-
-
-def _kind(row: Mapping[str, Any]) -> str:
-    if row["ablation_of"]:
-        return "ablation"
-    return "ensemble" if len(row["members"]) > 1 else ""
-
-
 def _ablations(rows: Sequence[Mapping[str, Any]]) -> tuple[AblationView, ...]:
     """Each variant with its own ablation, in the order of the leaderboard."""
     without = {row["ablation_of"]: row["macro_f1"] for row in rows if row["ablation_of"]}
@@ -193,7 +141,7 @@ def _ablations(rows: Sequence[Mapping[str, Any]]) -> tuple[AblationView, ...]:
 
 
 def _candidate(store: Store, run_id: str, row: Mapping[str, Any]) -> CandidateView:
-    kind = _kind(row)
+    kind = candidate_kind(row)
     return CandidateView(
         row["variant"],
         _class_rows(row["metrics"]),

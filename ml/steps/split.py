@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from ml.errors import DataError
 from ml.gating import check_classes
 from ml.manifest import classes_of
 from ml.plan import store_plan
+from ml.run_identity import identity_of
+from ml.run_settings import Asked, differences, lay_over, run_notice
 from ml.sampling import oversample
 from ml.snapshots import Snapshot, latest_snapshot_id
 from ml.splits import SPLITS, count_by_split
@@ -29,7 +32,11 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    context: Context, run_id: str, snapshot_id: str | None = None, variants: Sequence[str] | None = None
+    context: Context,
+    run_id: str,
+    snapshot_id: str | None = None,
+    variants: Sequence[str] | None = None,
+    asked: Asked | None = None,
 ) -> dict[str, Any]:
     """Write the run's plan and its samples.
 
@@ -37,19 +44,26 @@ def run(
     image (``repeats``: oversampling touches nothing else, and is one of the ways of ``train.imbalance``).
 
     Args:
-        context: settings and store.
+        context: settings as configured, and store.
         run_id: names everything the run writes.
         snapshot_id: the newest published one by default.
         variants: names of the variants to train, all by default.
+        asked: what else was asked of the run. What it chooses is laid over the settings here, and in every later step
+            by :meth:`ml.context.Context.for_run`.
 
     Returns:
         ``run_id``, ``snapshot_id``, ``classes``, ``variants``, ``ablation`` (whether each variant also trains a head
-        without attention) and ``images`` by split.
+        without attention), ``images`` by split, ``trials``, ``force``, ``overrides`` that were chosen, ``differences``
+        to the configured settings that they make, ``reason``, ``asked_by`` and ``identity``
+        (:mod:`ml.run_identity`).
 
     Raises:
-        ConfigError: there is no variant of a name, or the gate asks for something of a class that there is not.
+        ConfigError: there is no variant of a name, what was chosen is refused by the settings, or the gate asks for
+            something of a class that there is not.
         DataError: there is no snapshot, or a class has no image in a split.
     """
+    asked = asked or Asked()
+    configured, context = context.settings, replace(context, settings=lay_over(context.settings, asked.choices))
     names = list(dict.fromkeys(variants or context.settings.variants))
     for name in names:
         context.settings.variant(name)
@@ -68,9 +82,18 @@ def run(
         "variants": names,
         "ablation": context.settings.candidates.ablation,
         "images": {split: int((samples["split"] == split).sum()) for split in SPLITS},
+        "trials": asked.trials,
+        "force": asked.force,
+        "overrides": dict(asked.choices),
+        "differences": [one._asdict() for one in differences(configured, context.settings)],
+        "reason": asked.reason,
+        "asked_by": asked.by,
     }
+    plan["identity"] = identity_of(context.settings, plan, samples)
     store_plan(context.store, plan, samples)
     seen = int(samples["repeats"][samples["split"] == "train"].sum())
+    if notice := run_notice(plan):
+        log.info("%s", notice)
     log.info("run %s: snapshot %s, %s, %d images an epoch", run_id, snapshot_id, plan["images"], seen)
     return plan
 

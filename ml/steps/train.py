@@ -67,6 +67,7 @@ def run(context: Context, run_id: str, variant: str) -> dict[str, Any]:
         registry.epoch_log(tracked, variant),
         initial=start.weights,
         checkpoint=checkpoint,
+        attention=settings.train.attention,
     )
     store.put(layout.run_key(run_id, variant, "history.parquet"), _parquet(trained.history))
     extraction = extraction_seconds(store, run_id, variant)
@@ -133,6 +134,7 @@ def _candidate(
         precision=maps.precision,
         settings=_decisive(context, maps.precision, trained.precision),
         best_epoch=trained.best_epoch,
+        attention=context.settings.train.attention,
         seconds=extraction + trained.seconds,
         mlflow_run_id=mlflow_run_id,
         started_from=start.candidate,

@@ -45,7 +45,7 @@ def run(context: Context, run_id: str, variant: str, trials: int) -> dict[str, A
 
     def train(changes: Mapping[str, Any], epochs: int) -> tuple[float, float]:
         chosen = settings.train.model_copy(update={**changes, "epochs": epochs, "patience": epochs})
-        trained = train_head(reader, training, validation, len(plan["classes"]), chosen)
+        trained = train_head(reader, training, validation, len(plan["classes"]), chosen, attention=chosen.attention)
         best = trained.history.iloc[trained.best_epoch - 1]
         return float(best["val_macro_f1"]), float(best["val_loss"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,11 @@ from ml.errors import NotFoundError, ValidationFailedError
 from ml.feature_drift import measure_feature_drift
 from ml.manifest import classes_of
 from ml.measures import count_arrivals
+from ml.page_parts import SNAPSHOT_FIGURES
 from ml.quality import check_snapshot
-from ml.report import SNAPSHOT_FIGURES, Figure, split_counts
+from ml.report import Figure, split_counts
 from ml.snapshot_report import SnapshotPage, render_snapshot_report, shown_images, topic_views
+from ml.snapshot_summaries import checked, unchecked, write_snapshot_summary
 from ml.snapshots import Snapshot
 from ml.storage import dump_json
 from ml.thumbnails import load_thumbnails
@@ -32,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def run(context: Context, snapshot_id: str) -> dict[str, Any]:
-    """Validate a snapshot.
+    """Validate a snapshot, and write its page and what the Models page shows of it.
 
     Returns:
         ``snapshot_id``, ``checks``, ``warnings`` (the expectations not met that only warn), ``observed`` (what was
@@ -44,6 +47,7 @@ def run(context: Context, snapshot_id: str) -> dict[str, Any]:
     snapshot = Snapshot(context.store, snapshot_id)
     results, docs = _check(context, snapshot)
     report = _write_report(context, snapshot, results, docs)
+    _summarise(context, snapshot, results, docs is not None)
     failed = [result for result in results if result.status == "failed"]
     critical = [result for result in failed if result.severity == "critical"]
     warnings = [result for result in failed if result.severity != "critical"]
@@ -83,6 +87,14 @@ def _check(context: Context, snapshot: Snapshot) -> tuple[list[CheckResult], str
         return results, store_data_docs(context.store, Path(folder), prefix)
 
 
+def _summarise(context: Context, snapshot: Snapshot, results: list[CheckResult], has_data_docs: bool) -> None:
+    """Keep what the Models page shows of it."""
+    manifest = snapshot.manifest
+    outcome = checked([result.to_dict() for result in results], has_report=True, has_data_docs=has_data_docs)
+    counts = split_counts(manifest, classes_of(manifest, context.settings))
+    write_snapshot_summary(context.store, replace(unchecked(snapshot.record), counts=counts, checked=outcome))
+
+
 def _write_report(context: Context, snapshot: Snapshot, results: list[CheckResult], docs: str | None) -> str:
     store, manifest, ledger = context.store, snapshot.manifest, snapshot.ledger
     prefix = layout.snapshot_key(snapshot.snapshot_id, "report/")
@@ -102,6 +114,8 @@ def _write_report(context: Context, snapshot: Snapshot, results: list[CheckResul
         topics=topic_views(results, labels, load_thumbnails(store, uris, pictured)),
         figures=_figures(store, prefix),
         notices=tuple(snapshot.record["notes"]),
+        reason=snapshot.record.get("reason", ""),
+        asked_by=snapshot.record.get("asked_by", ""),
         docs=docs and docs.removeprefix(prefix),
     )
     store.put(f"{prefix}index.html", render_snapshot_report(page).encode())

@@ -1,10 +1,14 @@
 """Both DAGs run in this process, on drawn images and a tiny model, with the real steps and stores."""
 
 import json
+import logging
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from ml.layout import run_key, safe_run_id
 from ml.phantom import draw_phantoms
 from ml.promotions import find_champion
 from ml.registry import Registry
@@ -70,11 +74,35 @@ def upload_phantoms(context, folder, images_per_class=10):
     return drawn
 
 
-def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
+@pytest.fixture
+def buttons(load_dag):
+    """The buttons of a run's tasks, with their addresses, as Airflow's web server finds them."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    def find(dag_run):
+        dag = DagSerialization.from_dict(DagSerialization.to_dict(load_dag(dag_run.dag_id)))
+        found = {}
+        for instance in dag_run.get_task_instances():
+            task = dag.get_task(instance.task_id)
+            found |= {(task.task_id, name): task.get_extra_links(instance, name) for name in task.extra_links}
+        return found
+
+    return find
+
+
+def made(caplog, folder):
+    """What the last lines of the tasks' logs name in the store, and whether it is there."""
+    lines = [record.getMessage() for record in caplog.records if record.name == "quartet.task"]
+    paths = [re.search(rf", in ({re.escape(str(folder))}[^;]*)", line) for line in lines if line.startswith("made: ")]
+    return {found[1].removeprefix(f"{folder}/"): Path(found[1]).exists() for found in paths if found}
+
+
+def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, buttons, caplog, tmp_path):
     context = set_up(WEAK_GATE)
+    caplog.set_level(logging.INFO, "quartet.task")
     drawn = upload_phantoms(context, tmp_path / "images")
 
-    _, ingested = run_dag("ingest_images", datetime(2026, 1, 1, tzinfo=UTC))
+    ingest, ingested = run_dag("ingest_images", datetime(2026, 1, 1, tzinfo=UTC))
     run, trained = run_dag("retrain")
 
     assert ingested == STATES
@@ -82,6 +110,7 @@ def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
     assert trained == dict.fromkeys(
         (
             "split",
+            "anything_changed",
             "list_missing",
             "extract[0]",
             "train[0]",
@@ -107,16 +136,38 @@ def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
     snapshot = json.loads(context.store.get(f"snapshots/{record['snapshot_id']}/snapshot.json"))
     assert snapshot["images"] == drawn.good
     assert context.store.head("models/classifier/1/SHA256SUMS") is not None
+    told = made(caplog, tmp_path / "store")
+    assert all(told.values())
+    assert {name.split("/")[0] for name in told} == {"arrivals", "snapshots", "landing", "runs", "models", "promotions"}
+    shown = buttons(ingest) | buttons(run)
+    page = f"/quartet/snapshots/{record['snapshot_id']}/report"
+    assert shown["validate", "Snapshot's page"] == shown["publish_snapshot", "Snapshot's page"] == f"{page}/index.html"
+    assert shown["validate", "Data Docs"] == f"{page}/gx/index.html"
+    assert shown["report", "Run's page"] == f"/quartet/runs/{safe_run_id(run.run_id)}/report.html"
+    assert shown["promote", "Models"] == "/plugin/models"
+    # A database of MLflow's has no pages.
+    assert {key for key, address in shown.items() if not address} == {
+        ("train", "MLflow run"),
+        ("evaluate", "MLflow run"),
+    }
 
 
-def test_second_retrain_extracts_nothing_and_a_rejected_one_still_gets_its_report(set_up, run_dag, http_sink, tmp_path):
-    context = set_up({"min_macro_f1": 1.0, "approval": {}}, alerts={"webhook": {"url": http_sink.url}})
+OVERRIDES = {"epochs": 1, "attention": "without", "min_macro_f1": 0.99, "approval": "ask"}
+
+
+def test_second_retrain_extracts_nothing_and_a_rejected_one_still_gets_its_report(
+    set_up, run_dag, http_sink, tmp_path, caplog
+):
+    """The second one with settings of its own; between them one to which nothing has changed."""
+    context = set_up({"min_macro_f1": 1.0}, alerts={"webhook": {"url": http_sink.url}})
     upload_phantoms(context, tmp_path / "images")
     run_dag("ingest_images")
     first, states = run_dag("retrain", conf={"variants": ["narrow"]})
     shards = [info.key for info in context.store.list("features/")]
 
-    second, repeated = run_dag("retrain", conf={"variants": ["narrow"]})
+    with caplog.at_level("INFO", "ml.steps.anything_changed"):
+        _, unchanged = run_dag("retrain", conf={"variants": ["narrow"], "reason": "why not"})
+    second, repeated = run_dag("retrain", conf={"variants": ["narrow"], "reason": "to see it", **OVERRIDES})
 
     assert (states["gate"], states["approve"]) == ("success", "success")
     assert (states["publish"], states["promote"], states["report"]) == ("skipped", "skipped", "success")
@@ -131,6 +182,33 @@ def test_second_retrain_extracts_nothing_and_a_rejected_one_still_gets_its_repor
     assert http_sink.bodies[0]["facts"][0]["name"] == "macro F1"
     assert " short)" in http_sink.bodies[0]["facts"][0]["value"]
     assert http_sink.bodies[0]["links"][0]["address"] in {context.store.uri(key) for key in pages}
+    assert_nothing_was_done(unchanged)
+    assert f"(why not): nothing changed since run {first.run_id}, and the gate rejected narrow." in caplog.text
+    assert_trained_with_its_own_settings(context, second.run_id)
+
+
+def assert_nothing_was_done(states):
+    ran = {task for task, state in states.items() if state == "success"}
+    assert ran == {"split", "anything_changed"}
+    assert {state for task, state in states.items() if task not in ran} == {"skipped"}
+
+
+def assert_trained_with_its_own_settings(context, run_id):
+    def read(name):
+        return json.loads(context.store.get(run_key(run_id, name)))
+
+    record, decision = read("narrow/candidate.json"), read("decision.json")
+    assert (record["attention"], record["best_epoch"]) == (False, 1)
+    assert (record["settings"]["train"]["epochs"], record["settings"]["train"]["attention"]) == (1, False)
+    assert [row["variant"] for row in read("evaluation.json")["leaderboard"]] == ["narrow"]
+    assert [rule["required"] for rule in decision["rules"] if rule["name"] == "macro F1"] == ["at least 0.99"]
+    told = (
+        "gate.min_macro_f1 is 0.99 instead of 1.0; a person is asked before a promotion, which the settings do without"
+    )
+    assert told in decision["reason"]
+    page = context.store.get(run_key(run_id, "report.html")).decode()
+    assert "train.epochs is 1 instead of 2" in page
+    assert "asked for by unknown user of Airflow (to see it)" in page
 
 
 def test_a_run_may_search_for_hyper_parameters(set_up, run_dag, tmp_path):
@@ -170,6 +248,16 @@ def test_data_that_fails_validation_is_not_published(set_up, run_dag, tmp_path):
     assert str(run.state) == "failed"
     assert (states["validate"], states["publish_snapshot"]) == ("failed", "upstream_failed")
     assert context.store.head("snapshots/latest.json") is None
+
+
+def test_a_field_that_there_is_not_fails_the_run_at_once(set_up, run_dag, caplog):
+    set_up(WEAK_GATE)
+
+    run, states = run_dag("retrain", conf={"epoch": 3})
+
+    assert str(run.state) == "failed"
+    assert states["split"] == "failed"
+    assert "'epoch' cannot be chosen for a run. Remedy: Known: attention, epochs, " in caplog.text
 
 
 def test_empty_landing_zone_fails_at_once(set_up, run_dag):

@@ -17,6 +17,7 @@ from infra.local.settings_file import local_settings
 from ml import layout as keys
 from ml.context import Context
 from ml.errors import ServingError
+from ml.landing_watch import announce
 from ml.storage import open_store
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def run_demo(root: Path, data: Path | None, console: Console, environ: Mapping[s
     stack.up(layout, say, environ=environ)
     try:
         with stack.airflow_api(layout) as api:
+            # The stack watches the landing zone, and would start an ingest of its own beside the demo's.
+            announce(context.store)
             run = _run_dags(api, layout, console, say)
         _report(console, context, layout, run, missing, found_running)
     finally:
@@ -96,8 +99,9 @@ def _run_dags(api: AirflowApi, layout: Layout, console: Console, say: Callable[[
         run = wait_for_run(api, "retrain", since)
         say(f"started by the new snapshot: {run.run_id}")
     else:
-        run = api.trigger("retrain")
-        say(f"nothing new arrived, so no snapshot started it; started by hand: {run.run_id}")
+        # Without `force` a run like an earlier one ends at once, and a demo would have nothing to show.
+        run = api.trigger("retrain", {"force": True, "reason": "the demo once more"})
+        say(f"nothing new arrived, so no snapshot started it; started by hand, with force: {run.run_id}")
     return RunFollower(api, layout, say, RETRAIN_SECONDS).follow(run)
 
 

@@ -48,9 +48,11 @@ pytestmark = pytest.mark.slow
 def layout(environ, tmp_path_factory):
     root = tmp_path_factory.mktemp("stack")
     shutil.copy(ROOT / "quartet.yaml", root)
-    (root / "plugins").mkdir()
+    shutil.copytree(ROOT / "plugins", root / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
     (root / "dags").mkdir()
     (root / "dags/tiny.py").write_text(DAG)
+    shutil.copy(ROOT / "dags/ingest_images.py", root / "dags")
+    environ["QUARTET_LANDING_POLL_SECONDS"] = "1"
     layout = stack.load_layout(root, environ)
     yield layout
     stack.down(layout)
@@ -58,13 +60,13 @@ def layout(environ, tmp_path_factory):
 
 @pytest.fixture
 def running(layout, environ):
-    stack.up(layout, environ=environ, dags=["tiny"])
+    stack.up(layout, environ=environ, dags=["tiny", "ingest_images"])
     return layout
 
 
-def run_to_the_end(api, run_id):
+def run_to_the_end(api, run_id, dag_id="tiny"):
     deadline = time.monotonic() + 120
-    while not (run := api.dag_run("tiny", run_id)).finished:
+    while not (run := api.dag_run(dag_id, run_id)).finished:
         assert time.monotonic() < deadline, f"{run} does not end"
         time.sleep(0.3)
     return run
@@ -102,7 +104,7 @@ def test_a_dag_runs_and_everything_can_be_seen(running):
         assert api.latest_runs("tiny", limit=1)[0].run_id == run.run_id
         assert api.pools()["gpu"] >= 1
         assert api.import_errors() == {}
-    assert all(running.log_file(name).stat().st_size for name in ("api-server", "dag-processor", "scheduler"))
+    assert all(running.log_file(name).stat().st_size for name in stack.COMPONENT_NAMES[1:])
 
 
 def test_nothing_listens_outside_the_machine(running):
@@ -116,6 +118,23 @@ def test_a_viewer_may_look_but_not_start_a_run(running):
         assert api.has_dag("tiny")
         with pytest.raises(AirflowApiError, match="403"):
             api.trigger("tiny")
+
+
+def test_a_file_in_the_landing_zone_starts_an_ingest_by_itself_and_only_once(running):
+    (running.store / "landing/a").mkdir(parents=True)
+    # No image, so that the run ends soon.
+    (running.store / "landing/a/1.png").write_text("no image")
+    with stack.airflow_api(running) as api:
+        deadline = time.monotonic() + 120
+        while not (runs := api.latest_runs("ingest_images")):
+            assert time.monotonic() < deadline, running.log_file("triggerer").read_text()
+            time.sleep(0.3)
+        ended = run_to_the_end(api, runs[0].run_id, "ingest_images")
+        tasks = {task.task_id: task.state for task in api.task_instances("ingest_images", ended.run_id)}
+
+        assert ended.run_type == "asset_triggered"
+        assert (tasks["list_arrivals"], tasks["take_in"], tasks["assemble"]) == ("success", "success", "failed")
+        assert [run.run_id for run in api.latest_runs("ingest_images")] == [ended.run_id]
 
 
 def test_down_leaves_no_process_not_even_a_running_tasks(running):
@@ -143,5 +162,5 @@ def test_the_command_line_shows_the_stack(running):
         [sys.executable, "-m", "infra.local", "status", "--root", running.root],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert result.stdout.count("running") == 4
+    assert result.stdout.count("running") == 5
     assert running.airflow_url in result.stdout

@@ -131,6 +131,17 @@ def test_retrain_prints_its_candidates_and_the_decision(retrained):
     assert cell(retrained, "version") == "1"
 
 
+def test_a_second_run_of_the_same_ends_and_says_why(quartet, retrained):
+    result = quartet("retrain", "--reason", "why not", "--by", "Jane Doe")
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(
+        f"Ends here, asked for by Jane Doe (why not): nothing changed since run {cell(retrained, 'run_id')}, and its "
+        "winner narrow serves as version 1."
+    )
+    assert "--force" in result.stdout
+
+
 def test_tune_prints_its_trials_and_settings_to_take_over(quartet, retrained):
     result = quartet("tune", "--trials", "2")
 
@@ -163,6 +174,7 @@ def test_predict_asks_the_model_server(quartet, server, drawn, protocol):
         (["retrain", "--variant", "vgg99"], {}, "There is no variant 'vgg99'. Remedy: Known: narrow"),
         (["retrain", "--snapshot-id", "000009-none"], {}, "000009-none"),
         (["promote", "no-such-run", "--reason", "why not"], {}, "There is no run 'no-such-run'"),
+        (["retrain", "--min-macro-f1", "60"], {}, "Refused for this run: min_macro_f1 = 60.0: Input should be less"),
         (["approve", "no-such-run", "--by", " "], {}, "Nobody is named."),
         (["upload", "no/such/folder"], {}, "There is no folder no/such/folder."),
         (["config"], {"QUARTET__TRAIN__EPOCS": "3"}, "unknown setting 'train.epocs'"),
@@ -255,14 +267,15 @@ def test_a_release_is_carried_out_by_the_next_ingest(quartet, ingested, retraine
     assert cell(result.stdout, "quarantined") == str(len(drawn.bad) - 1)
 
 
-def test_a_cleared_winner_waits_for_approval_where_the_settings_want_one(quartet, retrained):
-    """The last one: it publishes a second version, and the model server goes with the newest."""
-    wanted = {"QUARTET__GATE__APPROVAL": "{}"}
+def test_a_cleared_winner_waits_for_approval_where_one_is_wanted(quartet, retrained):
+    """The last one: it publishes a second version, and the model server goes with the newest.
 
-    waiting = quartet("retrain", **wanted)
+    It is only the run that asks for a person, and the commands after it know.
+    """
+    waiting = quartet("retrain", "--ask-approval", "--epochs", "1")
     run_id = cell(waiting.stdout, "run_id")
-    refused = quartet("promote", run_id, "--reason", "why not", **wanted)
-    approved = quartet("approve", run_id, "--by", "Jane Doe", **wanted)
+    refused = quartet("promote", run_id, "--reason", "why not")
+    approved = quartet("approve", run_id, "--by", "Jane Doe")
 
     assert (cell(waiting.stdout, "promoted"), cell(waiting.stdout, "version")) == ("False", "None")
     assert f"quartet approve {run_id} --by NAME" in waiting.stdout

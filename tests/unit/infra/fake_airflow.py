@@ -2,7 +2,7 @@
 
 DAGs are known once there is a file of their name in FOLDER; a file ``name.broken`` there is an import error of
 ``name.py``. What it is asked to unpause it writes to FOLDER/unpaused. The scheduler's last heartbeat is the time of
-FOLDER/scheduler.beat.
+FOLDER/scheduler.beat, and so on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         path = self.path.partition("?")[0]
         if path == "/api/v2/monitor/health":
-            parts = {name: self.health(name) for name in ("scheduler", "dag_processor")}
+            parts = {name: self.health(name) for name in ("scheduler", "dag_processor", "triggerer")}
             self.answer(200, {"metadatabase": {"status": "healthy"}, **parts})
         elif path == "/api/v2/importErrors":
             broken = [

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from infra.local.airflow_env import airflow_environment, base_environment
-from infra.local.components import COMPONENT_NAMES, build_components
+from infra.local.components import AIRFLOW_HEALTH, COMPONENT_NAMES, build_components
 
 
 @pytest.fixture
@@ -52,7 +52,17 @@ def test_the_components_share_one_secret_and_airflows_own_are_not_the_model_serv
     components = {component.name: component for component in build_components(layout, "secret", {})}
     assert tuple(components) == COMPONENT_NAMES
     secrets = {name: part.environment.get("AIRFLOW__API_AUTH__JWT_SECRET") for name, part in components.items()}
-    assert secrets == {"model-server": None, "api-server": "secret", "dag-processor": "secret", "scheduler": "secret"}
+    assert secrets == {"model-server": None} | dict.fromkeys(AIRFLOW_HEALTH, "secret")
+
+
+@pytest.mark.parametrize(
+    ("environ", "poll", "clock"),
+    [({}, "5", "never"), ({"QUARTET_LANDING_POLL_SECONDS": "9", "QUARTET_INGEST_SCHEDULE": "@daily"}, "9", "@daily")],
+)
+def test_here_the_landing_zone_is_watched_closely_and_no_ingest_starts_by_the_clock(layout, environ, poll, clock):
+    for component in build_components(layout, "secret", environ)[1:]:
+        assert component.environment["QUARTET_LANDING_POLL_SECONDS"] == poll
+        assert component.environment["QUARTET_INGEST_SCHEDULE"] == clock
 
 
 def test_each_port_is_wanted_by_the_component_that_listens_there(layout):

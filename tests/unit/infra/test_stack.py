@@ -38,6 +38,7 @@ def components(layout, monkeypatch):
         ),
         "dag-processor": Component("dag-processor", (python, "-c", BEAT, "dag_processor.beat"), environment),
         "scheduler": Component("scheduler", (python, "-c", BEAT, "scheduler.beat"), environment),
+        "triggerer": Component("triggerer", (python, "-c", BEAT, "triggerer.beat"), environment),
     }
     monkeypatch.setattr(stack, "build_components", lambda *arguments: tuple(made.values()))
     monkeypatch.setattr(stack, "prepare_database", lambda *arguments: False)
@@ -142,6 +143,7 @@ def test_a_failed_up_does_not_stop_what_ran_before(layout, components, up):
         up()
     assert {item.name: str(item.state) for item in stack.status(layout)} == {
         "model-server": "running", "api-server": "running", "dag-processor": "running", "scheduler": "stopped",
+        "triggerer": "running",
     }  # fmt: skip
 
 

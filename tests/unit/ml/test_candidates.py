@@ -78,6 +78,13 @@ def test_ablation_lies_beside_its_variant_and_answers_without_attention(store, s
     assert load_candidate(store, candidate.run_id, "mobilenet") == candidate
 
 
+def test_head_that_was_asked_for_without_attention_is_its_variants_own(candidate):
+    train = candidate.settings["train"] | {"attention": False}
+    plain = dataclasses.replace(candidate, attention=False, settings=candidate.settings | {"train": train})
+
+    assert (plain.name, plain.ablation_of) == ("mobilenet", None)
+
+
 def test_record_from_before_there_were_ablations_is_of_a_head_with_attention(store, candidate, head):
     store_candidate(store, candidate, head)
     key = "runs/manual__2026-01-01T00-00-00-00-00/mobilenet/candidate.json"
@@ -150,11 +157,13 @@ def test_decisive_settings_are_the_candidates_and_the_rest_are_todays(make_setti
             "variants": {"other": {"backbone": "vgg16"}},
             "weights": {"source": "imagenet", "seed": 9, "mirror": "elsewhere"},
             "gate": {"min_macro_f1": 0.9},
+            "candidates": {"ablation": True},
             "alerts": {"slack": {"webhook_url": "https://hooks.example/secret"}},
         }
     )
 
-    restored = candidate.restore_settings(today)
+    warm = candidate.settings["train"] | {"warm_start": True}  # which does not go with today's ablations
+    restored = dataclasses.replace(candidate, settings=candidate.settings | {"train": warm}).restore_settings(today)
 
     assert restored.images.size == 32
     assert restored.variant("mobilenet").backbone == "mobilenet"

@@ -101,7 +101,7 @@ def test_other_variables_are_left_alone(load):
     ("document", "unknown", "known"),
     [
         ({"modelname": "m"}, "modelname", "alerts, artifact_uri, augment, candidates, card, classes"),
-        ({"train": {"epoch": 3}}, "train.epoch", "batch_size, checkpoint_seconds, dropout, epochs"),
+        ({"train": {"epoch": 3}}, "train.epoch", "attention, batch_size, checkpoint_seconds, dropout, epochs"),
         ({"variants": {"slim": {"backbone": "vgg16", "width": 1}}}, "variants.slim.width", "alpha, backbone."),
         ({"weights": {"origin": "random"}}, "weights.origin", "download, mirror, seed, sha256, source"),
     ],
@@ -148,6 +148,7 @@ def test_every_mistake_is_told_at_once(load):
         ({"candidates": {"ensemble_size": 1}}, "candidates.ensemble_size = 1: "),
         ({"candidates": {"promote_ablation": True}}, "promote_ablation needs ablation: true"),
         ({"candidates": {"ablation": True}, "train": {"warm_start": True}}, "set train.warm_start to false"),
+        ({"candidates": {"ablation": True}, "train": {"attention": False}}, "set train.attention to true"),
         ({"variants": {}}, "variants = {}: "),
         ({"variants": {"ensemble": {"backbone": "vgg16"}}}, "a variant cannot be called 'ensemble'"),
         ({"variants": {"a-no-attention": {"backbone": "vgg16"}}}, "a variant cannot be called 'a-no-attention'"),

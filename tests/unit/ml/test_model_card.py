@@ -7,7 +7,7 @@ import pytest
 
 from ml.config import CardSettings
 from ml.model_card import ModelCard, render_model_card
-from ml.report import SplitCounts
+from ml.page_parts import SplitCounts
 
 ENDS = [0.85, 0.95]
 CARD = ModelCard(

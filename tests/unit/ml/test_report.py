@@ -12,6 +12,7 @@ import pytest
 from ml.errors import DataError
 from ml.label_report import LabelIssueView, LabelsView
 from ml.measures import Arrivals
+from ml.page_parts import LeaderboardRow, RuleView, SplitCounts
 from ml.quality import CheckResult
 from ml.report import (
     AblationView,
@@ -19,11 +20,8 @@ from ml.report import (
     ClassRow,
     DecisionView,
     Figure,
-    LeaderboardRow,
     MemberView,
-    RuleView,
     RunPage,
-    SplitCounts,
     render_run_report,
     split_counts,
 )

@@ -90,9 +90,10 @@ def test_it_has_to_be_asked_for(context, champion):
         ({"fingerprint": "f2"}, {}, "old/vgg16 has other feature maps"),
         ({"feature_shape": (3, 3, 6)}, {}, "old/vgg16 has other feature maps"),
         ({}, {"heads": 4}, "old/vgg16 has other sizes of the head"),
+        ({}, {"attention": False}, "old/vgg16 has other attention"),
         ({"classes": ("a", "c")}, {"units": 4}, "old/vgg16 has other classes, sizes of the head"),
     ],
-    ids=["no-head", "own-run", "more-classes", "order", "fingerprint", "shape", "sizes", "two-things"],
+    ids=["no-head", "own-run", "more-classes", "order", "fingerprint", "shape", "sizes", "attention", "two-things"],
 )
 def test_head_that_does_not_fit_is_no_start(context, champion, wanted, sizes, reason):
     train = context.settings.train.model_copy(update=sizes)

@@ -218,3 +218,20 @@ def test_new_images_bring_their_attributes_on_top_of_a_faster_ingest(overtaken, 
 
 def test_a_change_that_the_faster_ingest_made_as_well_is_no_change(overtaken):
     assert overtaken([("a/1", "Bonn", "f")], [("a/1", "Bonn", "f"), ("a/2", "Jena", "f")]) is None
+
+
+def test_why_images_were_taken_in_and_who_asked_is_kept_also_on_top_of_a_faster_ingest(
+    sited, store, images, put_image, take
+):
+    take()
+    put_image("b", "4", seed=4)
+    for chunk in list_arrivals.run(sited, "slow", NOW + timedelta(days=1), "from the north", "jane"):
+        take_in.run(sited, "slow", chunk)
+    slow = Snapshot(store, assemble.run(sited, "slow")["snapshot_id"])
+    store.delete("landing/b/4")
+    put_image("b", "5", seed=5)
+    take(days=2)
+
+    rebased = Snapshot(store, rebase(sited, slow, latest_snapshot(store)) or "none")
+
+    assert {(one.record["reason"], one.record["asked_by"]) for one in (slow, rebased)} == {("from the north", "jane")}

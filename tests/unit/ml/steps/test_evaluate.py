@@ -12,8 +12,8 @@ from ml.candidates import load_candidate
 from ml.config import CandidateSettings
 from ml.context import Context
 from ml.feature_plan import load_maps
+from ml.page_parts import CANDIDATE_FIGURES
 from ml.plan import load_samples
-from ml.report import CANDIDATE_FIGURES
 from ml.steps import evaluate, split, train
 from ml.storage import dump_json
 from ml.temperature import fit_temperature, load_temperature, soften

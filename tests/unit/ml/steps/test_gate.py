@@ -13,9 +13,13 @@ from ml import layout
 from ml.context import Context
 from ml.errors import NotFoundError
 from ml.evaluation import predictions
+from ml.leaderboard import leaderboard_row
 from ml.metrics import classification_metrics
 from ml.plan import store_plan
 from ml.registry import Registry
+from ml.run_identity import Precedent, find_precedent
+from ml.run_settings import Difference
+from ml.run_summaries import RunSummary
 from ml.slices import measure_slices
 from ml.steps import gate
 from ml.storage import dump_json
@@ -58,7 +62,9 @@ def row(run_id, variant, wrong, images=IMAGES):
     metrics = classification_metrics(labels, found, CLASSES)
     sites = pd.DataFrame({"site": ["north"] * 30 + ["south"] * 10})
     slices = measure_slices(sites, found.argmax(axis=1) == labels, images["group"][20:].tolist(), 10)
-    return {"run_id": run_id, "variant": variant, "metrics": metrics | {"slices": slices}}
+    test = metrics | {"slices": slices, "intervals": {"accuracy": None, "macro_f1": None}}
+    candidate = make_candidate(run_id=run_id, variant=variant, settings={"weights": {"source": "random"}})
+    return leaderboard_row(candidate, {"test": test}, None, 1.0) | {"run_id": run_id}
 
 
 @pytest.fixture
@@ -72,13 +78,17 @@ def decide(make_settings, store, registry):
     """The gate's document on a winner with so many wrong answers, and on a champion."""
     tracked = registry.start_run("run", "good", {})
 
-    def run(winner, champion=None, rules=RULES, latency_ms=1.0, size_mb=1.0, started_from=None, images=IMAGES):
+    def run(
+        winner, champion=None, rules=RULES, latency_ms=1.0, size_mb=1.0, started_from=None, images=IMAGES, plan=None
+    ):
         write_candidate(store, "run", "good", images, started_from, mlflow_run_id=tracked)
+        store_plan(store, {"run_id": "run", **(plan or {})}, images)
         export = {"latency_ms_p95": latency_ms, "size_mb": size_mb}
         store.put("runs/run/good/examination.json", dump_json({"variant": "good", "export": export}))
         test = images[20:]
         store.put("runs/run/good/predictions.parquet", predictions(test, answers(winner), CLASSES))
         evaluation = {
+            "run_id": "run",
             "chosen": "good",
             "leaderboard": [row("run", "other", 39), row("run", "good", winner, images)],
             "champion": None,
@@ -104,6 +114,37 @@ def test_winner_is_held_against_the_settings_and_the_document_is_kept(decide, st
     assert json.loads(store.get("runs/run/decision.json")) == rejected
 
 
+def test_a_bar_that_was_lowered_for_the_run_is_told_with_who_asked(decide):
+    lowered = Difference("gate.min_macro_f1", 0.9, 0.7)._asdict()
+    other = Difference("train.epochs", 20, 3)._asdict()
+
+    document = decide(8, plan={"differences": [other, lowered], "reason": "a try", "asked_by": "jane"})
+
+    told = "For this run gate.min_macro_f1 is 0.7 instead of 0.9, asked for by jane (a try)."
+    assert document["promoted"]
+    assert document["gate_notice"] == told
+    assert document["reason"].endswith(f". {told}")
+
+
+def test_a_gate_as_configured_is_not_spoken_of(decide):
+    assert decide(8)["gate_notice"] is None
+
+
+def test_later_runs_of_the_same_identity_find_what_was_decided(decide, store):
+    document = decide(16, plan={"identity": "digest"})
+
+    assert find_precedent(store, "digest", "next") == Precedent("run", "good", False, document["reason"], None, False)
+
+
+def test_decided_run_is_listed_before_anything_becomes_of_it(decide, store):
+    decide(16)
+
+    summary = RunSummary.from_dict(json.loads(store.get("summaries/runs/classifier/run.json")), "")
+    assert (summary.run_id, summary.variant, summary.cleared) == ("run", "good", False)
+    assert summary.accuracy == 24 / 40
+    assert summary.held_back.startswith("Rejected: macro F1")
+
+
 def test_document_has_the_digests_of_what_it_rests_on(decide, store):
     write_candidate(store, "old", "best", IMAGES)
 
@@ -114,6 +155,7 @@ def test_document_has_the_digests_of_what_it_rests_on(decide, store):
         "runs/run/evaluation.json",
         "runs/run/good/examination.json",
         "runs/run/good/predictions.parquet",
+        "runs/run/plan.json",
         "runs/run/samples.parquet",
     ]
     assert all(digest == hashlib.sha256(store.get(key)).hexdigest() for key, digest in inputs.items())

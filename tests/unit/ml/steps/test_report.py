@@ -4,7 +4,10 @@ import re
 import pytest
 
 from browser import open_offline
-from ml.report import CANDIDATE_FIGURES, EXAMINATION_FIGURES
+from ml.candidates import load_candidate
+from ml.model_card import describe_model, render_model_card
+from ml.page_parts import CANDIDATE_FIGURES, EXAMINATION_FIGURES
+from ml.run_settings import Difference
 from ml.steps import report
 from ml.storage import dump_json
 
@@ -38,6 +41,27 @@ def test_page_says_what_a_search_has_changed(first_run):
 
     assert "wide: the best of 2 choices of hyper-parameters is noise 0.2, units 128." in page
     assert "narrow: the best of" not in page
+
+
+def test_page_and_card_say_which_settings_were_the_runs_own(first_run):
+    """The card of the gate's only: what the head was trained with is what it is."""
+    context, key = first_run.context, "runs/first/plan.json"
+    before = context.store.get(key)
+    own = [Difference("train.epochs", 20, 4)._asdict(), Difference("gate.min_macro_f1", 0.9, 0.5)._asdict()]
+    context.store.put(key, dump_json(first_run.plan | {"differences": own, "reason": "<try>", "asked_by": "jane"}))
+
+    report.run(context, "first", NOW)
+    candidate = load_candidate(context.store, "first", first_run.decision["variant"])
+    card = render_model_card(describe_model(context, candidate, 1, first_run.decision["reason"], NOW))
+    page = context.store.get("runs/first/report.html").decode()
+    context.store.put(key, before)
+    report.run(context, "first", NOW)
+
+    assert "For this run train.epochs is 4 instead of 20; gate.min_macro_f1 is 0.5 instead of 0.9" in page
+    assert "asked for by jane (&lt;try&gt;)" in page
+    told = card.replace("\\", "").replace("&lt;", "<").replace("&gt;", ">")
+    assert "> **For this run gate.min_macro_f1 is 0.5 instead of 0.9, asked for by jane (<try>).**" in told
+    assert "<try>" not in card
 
 
 def test_page_loads_nothing_from_elsewhere(page):

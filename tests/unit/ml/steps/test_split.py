@@ -7,6 +7,7 @@ from ml.config import CandidateSettings, GateSettings
 from ml.context import Context
 from ml.errors import ConfigError, DataError
 from ml.plan import load_samples
+from ml.run_settings import Asked
 from ml.snapshots import Snapshot, latest_snapshot_id
 from ml.steps import ingest, publish_snapshot, split
 
@@ -79,6 +80,49 @@ def test_two_runs_on_a_snapshot_see_the_same_samples(published_context):
 
 def test_chosen_variants_are_taken_once_each_in_their_order(published_context):
     assert split.run(published_context, "run", variants=["wide", "narrow", "wide"])["variants"] == ["wide", "narrow"]
+
+
+def test_what_was_asked_of_the_run_is_in_its_plan(published_context):
+    asked = Asked({"epochs": 3, "min_macro_f1": 0.5}, trials=9, force=True, reason="a try", by="jane")
+
+    plan = split.run(published_context, "run", asked=asked)
+
+    kept = {name: plan[name] for name in ("overrides", "trials", "force", "reason", "asked_by")}
+    assert kept == {
+        "overrides": {"epochs": 3, "min_macro_f1": 0.5},
+        "trials": 9,
+        "force": True,
+        "reason": "a try",
+        "asked_by": "jane",
+    }
+    assert {one["setting"]: (one["configured"], one["chosen"]) for one in plan["differences"]} == {
+        "train.epochs": (4, 3),
+        "train.warm_epochs": (5, 3),
+    }
+    assert published_context.for_run("run").settings.train.epochs == 3
+
+
+def test_samples_and_ablations_are_those_of_the_runs_own_settings(published_context):
+    compared = published_context.settings.model_copy(update={"candidates": CandidateSettings(ablation=True)})
+    asked = Asked({"imbalance": "none", "attention": False})
+
+    plan = split.run(Context(compared, published_context.store), "run", asked=asked)
+
+    assert plan["ablation"] is False
+    assert set(load_samples(published_context.store, "run")["repeats"]) == {1}
+
+
+def test_a_choice_that_is_refused_writes_nothing(published_context):
+    with pytest.raises(ConfigError, match="Refused for this run: epochs = 0"):
+        split.run(published_context, "run", asked=Asked({"epochs": 0}))
+    assert list(published_context.store.list("runs/")) == []
+
+
+def test_equal_runs_have_one_identity_and_others_another(published_context):
+    one, same = (split.run(published_context, run_id)["identity"] for run_id in ("one", "two"))
+    other = split.run(published_context, "three", asked=Asked({"epochs": 3}))["identity"]
+
+    assert one == same != other
 
 
 def test_unknown_variant_is_refused_before_anything_is_written(published_context):

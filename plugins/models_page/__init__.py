@@ -1,0 +1,1 @@
+"""Quartet's pages in Airflow's web server."""
