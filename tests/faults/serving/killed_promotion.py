@@ -3,6 +3,8 @@
 Run as a program, for the reasons that ``killed_ingest.py`` gives. The export itself, which changes nothing but a
 temporary folder and needs a whole trained run, is replaced by files that lie ready, and so is what the model server
 answers to trial and watch: the second version stands its trial and does badly afterwards. Everything else is real.
+
+The gate clears the first run. It rejects the second one, which a person promotes against it.
 """
 
 from __future__ import annotations
@@ -26,11 +28,13 @@ from ml import layout
 from ml.canary import Check, Verdict
 from ml.config import Settings
 from ml.context import Context
+from ml.orders import PromotionRequest
 from ml.promotions import champion_of, load_changes
 from ml.registry import Registry
-from ml.steps import canary, promote, publish, watch
+from ml.steps import canary, order, promote, publish, watch
 from ml.steps.watch import _Seen
-from ml.storage import dump_json, open_store, read_json
+from ml.storage import open_store, read_json
+from past_runs import MISSED, decide, write_run
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 #: What the folder store changes the disk with, and what the registry is changed with.
@@ -61,28 +65,14 @@ def context_of(folder: Path) -> Context:
 
 
 def prepare(folder: Path) -> None:
-    """Two runs whose winners the gate has cleared: the second against the first."""
+    """Two runs, the second one compared with the first."""
     folder.mkdir(parents=True)
     context = context_of(folder)
     registry = Registry(context.settings)
-    for run_id, champion in (("one", None), ("two", 1)):
-        record = {
-            "run_id": run_id,
-            "variant": "vgg16",
-            "snapshot_id": "000001",
-            "classes": ["a", "b"],
-            "seconds": 1.0,
-            "mlflow_run_id": registry.start_run(run_id, "vgg16", {}),
-            "fingerprint": "f",
-            "feature_shape": [2, 2, 8],
-            "weights_digest": "",
-            "precision": "float32",
-            "settings": {},
-            "best_epoch": 1,
-        }
-        context.store.put(layout.run_key(run_id, "vgg16", "candidate.json"), dump_json(record))
-        decision = {"promoted": True, "reason": "Cleared.", "variant": "vgg16", "champion": champion, "rules": []}
-        context.store.put(layout.run_key(run_id, layout.DECISION), dump_json(decision))
+    for run_id in ("one", "two"):
+        write_run(context.store, run_id, mlflow_run_id=registry.start_run(run_id, "vgg16", {}))
+    decide(context.store, "one")
+    decide(context.store, "two", MISSED, champion=1)
 
 
 def export(_context: Context, candidate, path: Path) -> dict[str, object]:
@@ -105,6 +95,8 @@ def run(folder: Path, run_id: str, watched: bool = True) -> None:
     canary.load_golden = watch.load_golden = lambda *_: None
     canary._compare = lambda *_: (Verdict(()), {"champion_p95_ms": None})
     watch._watch = judged
+    if watched and run_id == "two":
+        order.run(context, PromotionRequest("two", "it has to be", "Ann", "a request", against_the_gate=True), NOW)
     publish.run(context, run_id)
     if not canary.run(context, run_id, NOW)["passed"]:
         raise AssertionError("the trial was not stood")
@@ -186,6 +178,10 @@ def left(folder: Path) -> str:
     promoted = [change.run_id for change in changes if change.action == "promote"]
     if len(promoted) != len(set(promoted)):
         problems.append(f"promoted {promoted}")
+    ordered = [change for change in changes if change.by == "Ann"]
+    carried = [f"models/m/{change.version}/assets.extra/order.json" for change in ordered]
+    if not all(context.store.head(key) for key in carried):
+        problems.append(f"{carried} are not all there")
     champion = champion_of(changes)
     publication = read_json(context.store, layout.run_key(champion.run_id, layout.PUBLICATION))
     if publication["version"] != stable:
@@ -193,7 +189,15 @@ def left(folder: Path) -> str:
     if changes[-1].serving.canary is not None:
         problems.append(f"version {changes[-1].serving.canary} is still on trial")
     back = sum(change.action == "rollback" for change in changes)
-    return json.dumps({"promoted": promoted, "stable of": champion.run_id, "rollbacks": back, "problems": problems})
+    return json.dumps(
+        {
+            "promoted": promoted,
+            "stable of": champion.run_id,
+            "ordered": len(ordered),
+            "rollbacks": back,
+            "problems": problems,
+        }
+    )
 
 
 def explore(base: Path, run_id: str, points: int, folder: Path) -> dict[str, object]:
@@ -227,8 +231,7 @@ def at_once(base: Path, folder: Path) -> dict[str, object]:
     copy(base, folder)
     context = context_of(folder)
     # Both were compared with the same champion.
-    key = layout.run_key("two", layout.DECISION)
-    context.store.put(key, dump_json(read_json(context.store, key) | {"champion": None}))
+    decide(context.store, "two")
     children = []
     for run_id in ("one", "two"):
         child = os.fork()

@@ -151,10 +151,11 @@ def test_tune_prints_its_trials_and_settings_to_take_over(quartet, retrained):
     assert settings["train"]["epochs"] == 2
 
 
-def test_promoting_a_run_again_is_the_same_promotion(quartet, retrained):
+def test_a_run_that_is_in_production_is_not_promoted_by_hand(quartet, retrained):
     result = quartet("promote", cell(retrained, "run_id"), "--reason", "once more")
 
-    assert (result.returncode, cell(result.stdout, "version")) == (0, "1")
+    assert result.returncode == 1
+    assert "is in production already, as version 1" in result.stderr
 
 
 @pytest.mark.parametrize("protocol", [[], ["--protocol", "rest"]], ids=["grpc", "rest"])
@@ -172,8 +173,8 @@ def test_predict_asks_the_model_server(quartet, server, drawn, protocol):
     [
         (["retrain", "--variant", "vgg99"], {}, "There is no variant 'vgg99'. Remedy: Known: narrow"),
         (["retrain", "--snapshot-id", "000009-none"], {}, "000009-none"),
+        (["promote", "no-such-run", "--reason", "why not"], {}, "There is no run 'no-such-run'"),
         (["retrain", "--min-macro-f1", "60"], {}, "Refused for this run: min_macro_f1 = 60.0: Input should be less"),
-        (["promote", "no-such-run", "--reason", "why not"], {}, "no-such-run"),
         (["approve", "no-such-run", "--by", " "], {}, "Nobody is named."),
         (["upload", "no/such/folder"], {}, "There is no folder no/such/folder."),
         (["config"], {"QUARTET__TRAIN__EPOCS": "3"}, "unknown setting 'train.epocs'"),
@@ -273,7 +274,7 @@ def test_a_cleared_winner_waits_for_approval_where_one_is_wanted(quartet, retrai
     """
     waiting = quartet("retrain", "--ask-approval", "--epochs", "1")
     run_id = cell(waiting.stdout, "run_id")
-    refused = quartet("promote", run_id)
+    refused = quartet("promote", run_id, "--reason", "why not")
     approved = quartet("approve", run_id, "--by", "Jane Doe")
 
     assert (cell(waiting.stdout, "promoted"), cell(waiting.stdout, "version")) == ("False", "None")
