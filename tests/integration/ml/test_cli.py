@@ -151,10 +151,11 @@ def test_tune_prints_its_trials_and_settings_to_take_over(quartet, retrained):
     assert settings["train"]["epochs"] == 2
 
 
-def test_promoting_a_run_again_is_the_same_promotion(quartet, retrained):
+def test_a_run_in_production_is_not_promoted_again(quartet, retrained):
     result = quartet("promote", cell(retrained, "run_id"), "--reason", "once more")
 
-    assert (result.returncode, cell(result.stdout, "version")) == (0, "1")
+    assert result.returncode == 1
+    assert "is in production already, as version 1." in result.stderr
 
 
 @pytest.mark.parametrize("protocol", [[], ["--protocol", "rest"]], ids=["grpc", "rest"])
@@ -285,7 +286,7 @@ def test_a_cleared_winner_waits_for_approval_where_one_is_wanted(quartet, retrai
     """
     waiting = quartet("retrain", "--ask-approval", "--epochs", "1")
     run_id = cell(waiting.stdout, "run_id")
-    refused = quartet("promote", run_id)
+    refused = quartet("promote", run_id, "--reason", "at once")
     approved = quartet("approve", run_id, "--by", "Jane Doe")
 
     assert (cell(waiting.stdout, "promoted"), cell(waiting.stdout, "version")) == ("False", "None")
