@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ from ml.promoting import change_of
 from ml.promotions import append_change, find_champion, load_changes
 from ml.records import Records
 from ml.run_summaries import pack_records
-from ml.snapshots import publish_snapshot
+from ml.snapshot_summaries import checked, unchecked, write_snapshot_summary
+from ml.snapshots import Snapshot, publish_snapshot
 from ml.storage import open_store
 
 if TYPE_CHECKING:
@@ -39,8 +41,7 @@ RUNS = 200
 #: One run of so many is promoted.
 PROMOTED = 4
 IMAGES = 2_000
-#: As many as Great Expectations writes for a snapshot.
-PAGES = 60
+SNAPSHOTS = 50
 REPEATS = 15
 START_SECONDS = 60
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -99,12 +100,15 @@ def _median(work: Callable[[], object]) -> float:
 
 
 def _fill(context: Context) -> None:
-    """Runs of which every fourth is promoted, and a snapshot with its pages."""
+    """Runs of which every fourth is promoted, and snapshots, of which one is published."""
     store, name = context.store, context.settings.model_name
     snapshot_id = store_snapshot(context, IMAGES)
     publish_snapshot(store, snapshot_id)
-    for number in range(PAGES):
-        store.put(layout.snapshot_key(snapshot_id, f"report/gx/{number:02d}.html"), b"a page")
+    outcome = checked([], has_report=True, has_data_docs=True)
+    snapshot = replace(unchecked(Snapshot(store, snapshot_id).record), checked=outcome)
+    for number in range(SNAPSHOTS):
+        named = replace(snapshot, snapshot_id=f"{number:06d}-0") if number else snapshot
+        write_snapshot_summary(store, named)
     for number in range(RUNS):
         run_id = f"scheduled__{NOW - timedelta(days=RUNS - number):%Y-%m-%dT%H:%M:%S+00:00}"
         champion = find_champion(store, name) if number % PROMOTED == 0 else None

@@ -49,6 +49,7 @@ def batch_predict() -> None:
     @step(
         links=[MODELS_PAGE],
         makes=batch_file("plan.json"),
+        returns="shards",
         task_display_name="Plan the batch",
         doc_md="List the images and pin the version; returns the shards.",
     )
@@ -79,6 +80,7 @@ def batch_predict() -> None:
         inlets=[CHAMPION],
         outlets=[PREDICTIONS],
         makes=batch_file("batch.json"),
+        returns="batch",
         task_display_name="Publish the answers",
         doc_md="See that all shards are answered, and say that the batch is finished.",
     )

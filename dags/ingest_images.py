@@ -58,6 +58,7 @@ def ingest_images() -> None:
 
     @step(
         makes=ingest_plan,
+        returns="chunks",
         task_display_name="List what is new",
         doc_md="Compare the landing zone with the ledger; returns the chunks of what is new.",
     )
@@ -104,6 +105,7 @@ def ingest_images() -> None:
 
     @step(
         makes=snapshot_file("report/"),
+        returns="snapshot",
         task_display_name="Draw the snapshot",
         doc_md="Draw the snapshot's class counts, shares and samples.",
     )
@@ -133,6 +135,7 @@ def ingest_images() -> None:
         outlets=[SNAPSHOT],
         links=[SNAPSHOT_PAGE, DATA_DOCS],
         makes=snapshot_file(),
+        returns="snapshot",
         task_display_name="Publish the snapshot",
         doc_md="Point to the snapshot and publish the asset that starts `retrain`.",
     )

@@ -55,6 +55,7 @@ def monitor() -> None:
     @step(
         links=[MODELS_PAGE],
         makes=monitor_file("serving.json"),
+        returns="version",
         task_display_name="What serves?",
         doc_md="Compare what the model server and the registry say with the record of what serves.",
     )
@@ -82,6 +83,7 @@ def monitor() -> None:
 
     @step(
         makes=monitor_file("drift.json"),
+        returns="rows",
         task_display_name="Drift",
         doc_md="Test logged requests for drift.",
     )

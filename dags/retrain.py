@@ -63,6 +63,7 @@ def retrain() -> None:
 
     @step(
         makes=run_file("plan.json"),
+        returns="variants",
         task_display_name="Lay down the plan",
         doc_md="Lay down what the run trains on; returns the variants.",
     )
@@ -92,6 +93,7 @@ def retrain() -> None:
         queue="gpu",
         pool="gpu",
         makes=run_file("features.json"),
+        returns="parts",
         task_display_name="Find what is not cached",
         doc_md="Find the feature maps that are not cached; returns the parts to extract.",
     )
@@ -127,11 +129,12 @@ def retrain() -> None:
         doc_md="Search for the head's hyper-parameters; skipped unless the run asks for trials.",
     )
     def tune(retrain_id: str, variant: str) -> dict[str, Any]:
-        from ml.steps import tune
-
         trials = get_current_context()["params"]["trials"]
         if trials < 2:
             raise AirflowSkipException("The run asks for no trials.")
+        # Not before: what is skipped need not wait for TensorFlow.
+        from ml.steps import tune
+
         with open_context(accelerator=True, run=retrain_id) as context:
             return dict(tune.run(context, retrain_id, variant, trials)["changes"])
 
@@ -157,6 +160,7 @@ def retrain() -> None:
         pool="gpu",
         links=[RUN_PAGE, MLFLOW_RUN],
         makes=run_file("evaluation.json"),
+        returns="winner",
         task_display_name="Measure candidates and champion",
         doc_md="Measure the candidates and the champion on the same test images; returns the winner.",
     )
@@ -199,6 +203,7 @@ def retrain() -> None:
         pool="gpu",
         links=[RUN_PAGE, MODELS_PAGE],
         makes=model_version,
+        returns="version",
         task_display_name="Publish the winner",
         doc_md="Export the winner, try it in a fresh model server, and publish it; skipped if it was rejected.",
     )
@@ -231,6 +236,7 @@ def retrain() -> None:
         outlets=[CHAMPION],
         links=[RUN_PAGE, MODELS_PAGE],
         makes=promotions,
+        returns="version",
         task_display_name="Promote to champion",
         doc_md="Make the version the stable one, and the champion; skipped if it did not stand its trial.",
     )

@@ -48,6 +48,7 @@ def rollback() -> None:
         outlets=[CHAMPION],
         links=[MODELS_PAGE],
         makes=promotions,
+        returns="version",
         task_display_name="Go back",
         doc_md="Append the rollback to the record of what serves, and move the aliases.",
     )
@@ -72,6 +73,7 @@ def rollback() -> None:
 
     @step(
         links=[MODELS_PAGE],
+        returns="seconds",
         task_display_name="See that it serves",
         doc_md="Wait until the model server answers with the version.",
     )

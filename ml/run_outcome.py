@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ml import layout
 from ml.approval import find_approval, load_decision
 from ml.errors import NotFoundError
+from ml.gating import SEEN_IN_TRAINING
 from ml.orders import find_order
 from ml.page_parts import RuleView
 from ml.storage import read_json
+from ml.threads import map_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +62,11 @@ class RunOutcome:
         return tuple(RuleView(*(rule[name] for name in names)) for rule in self.decided.document["rules"])
 
     @property
+    def sound(self) -> bool:
+        """Whether the winner's figures say anything; if not, nobody may promote it."""
+        return all(rule.passed for rule in self.rules if rule.name == SEEN_IN_TRAINING)
+
+    @property
     def waits(self) -> bool:
         """Whether a person's answer is waited for."""
         return self.approval is not None and self.approval.answer is None
@@ -104,14 +112,10 @@ def load_outcome(store: Store, run_id: str) -> RunOutcome:
         NotFoundError: the gate has not decided.
     """
     decided = load_decision(store, run_id)
-    return RunOutcome(
-        decided,
-        find_approval(store, run_id, decided),
-        find_order(store, run_id, decided),
-        _document(store, run_id, layout.PUBLICATION),
-        _document(store, run_id, layout.CANARY),
-        _document(store, run_id, layout.WATCH),
+    later = map_ahead(
+        partial(_document, store, run_id), (layout.PUBLICATION, layout.CANARY, layout.WATCH), 3, "outcome"
     )
+    return RunOutcome(decided, find_approval(store, run_id, decided), find_order(store, run_id, decided), *later)
 
 
 def _document(store: Store, run_id: str, name: str) -> dict[str, Any] | None:

@@ -42,6 +42,8 @@ class RunSummary:
         accuracy_interval: likewise.
         cleared: whether the gate let the winner pass.
         reason: in a sentence.
+        compared: the version in production that the gate compared the winner with; None for none.
+        sound: whether the winner's figures say anything.
         waits: whether a person's answer was waited for.
         published: the version that the winner was published as.
         taken_back: whether the watch went back to the version before.
@@ -59,6 +61,8 @@ class RunSummary:
     accuracy_interval: Interval
     cleared: bool
     reason: str
+    compared: int | None
+    sound: bool
     waits: bool
     published: int | None
     taken_back: bool
@@ -133,6 +137,8 @@ def summarise(store: Store, run_id: str, outcome: RunOutcome) -> RunSummary:
         accuracy_interval=interval_of(intervals["accuracy"]),
         cleared=outcome.cleared,
         reason=outcome.decided.document["reason"],
+        compared=outcome.decided.document["champion"],
+        sound=outcome.sound,
         waits=outcome.waits,
         published=outcome.published,
         taken_back=outcome.taken_back,

@@ -90,6 +90,7 @@ def tell(
     arguments: Mapping[str, Any],
     pages: Collection[Page] = (),
     makes: Callable[[Telling], str] | None = None,
+    returns: str = "",
 ) -> Iterator[Telling]:
     """Tell of a task's beginning and end, however it ends; what it raises is raised on.
 
@@ -98,13 +99,14 @@ def tell(
         arguments: what the task is called with, by name.
         pages: that it may have to show.
         makes: the key, in the store, of what the task writes; a prefix for more than one object.
+        returns: what its result is, where that does not say so itself.
     """
     telling = Telling(airflow["run_id"], arguments)
     log.info("asked: %s", _asked(airflow, arguments))
     token = _current.set(telling)
     try:
         yield telling
-        log.info("made: %s%s", _short(telling.result), _where(telling, pages, makes))
+        log.info("made: %s%s", f"{returns} {_short(telling.result)}".lstrip(), _where(telling, pages, makes))
     except AirflowSkipException as skipped:
         log.info("skipped: %s%s", skipped, _where(telling, pages))
         raise

@@ -26,6 +26,7 @@ class Step(_PythonDecoratedOperator):
     """A function as a task. What it makes and shows is said by the class, which mapped tasks keep as well."""
 
     makes: ClassVar[Callable[[Telling], str] | None] = None
+    returns: ClassVar[str] = ""
     #: Of the last execution, for the links.
     telling: Telling | None = None
 
@@ -36,7 +37,7 @@ class Step(_PythonDecoratedOperator):
         """Call the function, and tell of it."""
         arguments = inspect.signature(self.python_callable).bind(*self.op_args, **self.op_kwargs).arguments
         links = cast("Collection[PageLink]", self.operator_extra_links)
-        with tell(context, arguments, links, type(self).makes) as self.telling:
+        with tell(context, arguments, links, type(self).makes, self.returns) as self.telling:
             self.telling.result = super().execute(context)
         return self.telling.result
 
@@ -48,24 +49,30 @@ class ShortCircuitStep(Step, _ShortCircuitDecoratedOperator):
 
 
 def step(
-    *, links: Collection[PageLink] = (), makes: Callable[[Telling], str] | None = None, **kwargs: Any
+    *,
+    links: Collection[PageLink] = (),
+    makes: Callable[[Telling], str] | None = None,
+    returns: str = "",
+    **kwargs: Any,
 ) -> TaskDecorator:
     """``@task`` for the steps of this project.
 
     Args:
         links: buttons of the task.
         makes: the key, in the store, of what the task writes; a prefix for more than one object.
+        returns: what the function returns, in the log: a word before a number or a name.
         kwargs: as for ``@task``.
     """
-    return task_decorator_factory(decorated_operator_class=_of(Step, links, makes), **kwargs)
+    # A mapped task is made anew on the worker from its class alone, so that this is where it finds what it shows.
+    said = {
+        "operator_extra_links": tuple(links),
+        "makes": staticmethod(makes) if makes else None,
+        "returns": returns,
+        "__module__": __name__,
+    }
+    return task_decorator_factory(decorated_operator_class=type(Step.__name__, (Step,), said), **kwargs)
 
 
 def short_circuit_step(**kwargs: Any) -> TaskDecorator:
     """``@task.short_circuit`` for the steps of this project."""
     return task_decorator_factory(decorated_operator_class=ShortCircuitStep, **kwargs)
-
-
-def _of(kind: type[Step], links: Collection[PageLink], makes: Callable[[Telling], str] | None) -> type[Step]:
-    # A mapped task is made anew on the worker from its class alone, so that this is where it finds its links.
-    found = staticmethod(makes) if makes else None
-    return type(kind.__name__, (kind,), {"operator_extra_links": tuple(links), "makes": found, "__module__": __name__})

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from ml.errors import ConfigError, ServingError
+from serving.tied import tied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -174,17 +175,16 @@ def _fill(command: Sequence[str], places: dict[str, Any]) -> list[str]:
 
 
 def _start(arguments: list[str], log_path: Path) -> subprocess.Popen[bytes]:
+    if shutil.which(arguments[0]) is None:
+        raise ServingError(
+            f"The model server cannot be started by {arguments[0]}: there is no such program.",
+            "Correct `promotion.validation.command`.",
+        )
     with log_path.open("wb") as output:
-        try:
-            # A group of its own: whatever the command starts can be ended with it.
-            return subprocess.Popen(  # noqa: S603 - what to start is a setting
-                arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
-        except OSError as error:
-            raise ServingError(
-                f"The model server cannot be started by {arguments[0]}: {error}.",
-                "Correct `promotion.validation.command`.",
-            ) from error
+        # A group of its own: whatever the command starts can be ended with it. Tied: not left over by a killed task.
+        return subprocess.Popen(  # noqa: S603 - what to start is a setting
+            tied(arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -29,10 +29,14 @@ def pytest_collection_modifyitems(items):
 
 
 class HttpSink:
-    """Keeps what is posted to it; answers with ``status`` and ``answer``, or not at all while it ``hangs``."""
+    """Keeps what is posted to it.
+
+    Answers with ``status`` and ``answer``, only the first time if ``once``, or not at all while it ``hangs``.
+    """
 
     def __init__(self):
         self.received, self.status, self.answer, self.headers = [], 200, b"ok", {}
+        self.once = False
         self.hangs, self._over = False, threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -66,6 +70,8 @@ class HttpSink:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(sink.answer)
+                if sink.once:
+                    sink.status, sink.headers = 200, {}
 
             def log_message(self, *arguments):
                 pass

@@ -18,7 +18,7 @@ __all__ = ["cause_digest", "without_run"]
 #: answer 503, and what is told once too often does less harm than what is not told.
 _OF_A_RUN = re.compile(
     r"""
-      \d{4}-\d\d-\d\d[T\ ]\d\d[:-]\d\d([:-]\d\d([.-]\d+)?)?(Z|\ UTC|[+-]\d\d:?-?\d\d)?  # a time, also as keys have it
+      \d{4}-\d\d-\d\d[T\ ]\d\d[:-]\d\d[\d:.+-]*(Z|\ UTC)?                                # a time, also as keys have it
     | \b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b                                     # a UUID
     | \b\d{6}-[0-9a-f]{12}\b                                                            # a snapshot
     | \b0x[0-9a-f]+\b                                                                   # an address in memory

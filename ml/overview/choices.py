@@ -57,14 +57,12 @@ def _if_waiting(context: Context, summary: RunSummary) -> WaitingRun | None:
 
 
 def _promotable(on_record: OnRecord, runs: Runs, waiting: set[str]) -> Iterator[PromotableRun]:
-    """Winners that neither serve nor wait for somebody."""
-    serving = on_record.serving
+    """Winners that were never promoted, do not wait for somebody and have figures that say something."""
+    serving, champion = on_record.serving, on_record.champion
+    version = champion.version if champion else None
     for summary in runs.summaries:
-        promotion = _promotion(on_record, summary)
-        serves = promotion is not None and serving is not None and promotion.version == serving.stable
-        if serves or summary.run_id in waiting:
+        if not summary.sound or summary.run_id in waiting or _promotion(on_record, summary):
             continue
-        why = became_of(summary, promotion, serving)
         yield PromotableRun(
             summary.run_id,
             summary.variant,
@@ -72,7 +70,8 @@ def _promotable(on_record: OnRecord, runs: Runs, waiting: set[str]) -> Iterator[
             summary.macro_f1,
             summary.macro_f1_interval,
             summary.cleared,
-            why,
+            became_of(summary, None, serving),
+            against_the_gate=not summary.cleared or summary.compared != version,
         )
 
 

@@ -38,22 +38,25 @@ def data_view(context: Context, records: Records) -> DataView:
     read = [parsed(context, one, SnapshotSummary.from_dict) for one in found]
     known = {one.value.snapshot_id: one.value for one in read if not one.problem}
     published, broken = _published(context, records, known, newest)
-    shown = sorted({**known, **published}.values(), key=_place, reverse=True)[:SHOWN]
+    rows = [
+        _row(one, one.snapshot_id in published, one.snapshot_id == newest) for one in {**known, **published}.values()
+    ]
     counted = published.get(newest)
     return DataView(
         published=newest,
-        snapshots=tuple(_row(one, one.snapshot_id in published, one.snapshot_id == newest) for one in shown),
+        snapshots=tuple(sorted([*rows, *broken], key=_place, reverse=True)[:SHOWN]),
         seen=counted.seen if counted else 0,
         quarantined=counted.quarantined if counted else 0,
         quarantine=_by_frequency(counted.quarantined_by_reason) if counted else (),
-        problem=join_problems([pointer.problem, broken, *(one.problem for one in read)]),
+        problem=join_problems([pointer.problem, *(one.problem for one in broken), *(one.problem for one in read)]),
     )
 
 
 def _published(
     context: Context, records: Records, known: Mapping[str, SnapshotSummary], newest: str
-) -> tuple[dict[str, SnapshotSummary], str]:
-    """The newest published snapshot and those that it grew from, as many as are shown; and where the line breaks off.
+) -> tuple[dict[str, SnapshotSummary], list[SnapshotRow]]:
+    """The newest published snapshot and those that it grew from, as many as are shown; and the one of which nothing
+    can be read any more, where the line breaks off.
 
     One without a summary was not validated, as is what `quartet forget` publishes, or is older than summaries are.
     """
@@ -64,11 +67,14 @@ def _published(
         if summary is None:
             looked_up = attempt(f"Snapshot {snapshot_id}", partial(_look_up, context, records, snapshot_id))
             if looked_up.problem:
-                return line, looked_up.problem
+                broken = SnapshotRow(
+                    snapshot_id, published=True, newest=snapshot_id == newest, problem=looked_up.problem
+                )
+                return line, [broken]
             summary = looked_up.value
         line[snapshot_id] = summary
         snapshot_id = summary.parent
-    return line, ""
+    return line, []
 
 
 def _look_up(context: Context, records: Records, snapshot_id: str) -> SnapshotSummary:
@@ -103,9 +109,9 @@ def _row(summary: SnapshotSummary, published: bool, newest: bool) -> SnapshotRow
     )
 
 
-def _place(summary: SnapshotSummary) -> tuple[int, str]:
+def _place(row: SnapshotRow) -> tuple[int, str]:
     """Where it stands among the others: by its number, then by its date."""
-    return number_of(summary.snapshot_id), summary.created_at
+    return number_of(row.snapshot_id), row.at.isoformat() if row.at else ""
 
 
 def _by_frequency(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:

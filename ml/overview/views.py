@@ -328,6 +328,7 @@ class SnapshotRow:
         has_report: whether its page was written; `quartet forget` removes one that shows a forgotten image.
         has_data_docs: whether Great Expectations' own pages were.
         notes: what was odd when it was made, in sentences.
+        problem: why nothing else is known of it.
     """
 
     snapshot_id: str
@@ -346,6 +347,7 @@ class SnapshotRow:
     has_report: bool = False
     has_data_docs: bool = False
     notes: tuple[str, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -379,7 +381,11 @@ class WaitingRun(NamedTuple):
 
 
 class PromotableRun(NamedTuple):
-    """A past run whose winner does not serve; ``why`` says why it was not promoted, ``cleared`` what the gate said."""
+    """A past run whose winner was never promoted.
+
+    ``why`` says why it was not, and ``cleared`` whether the gate let it pass. ``against_the_gate`` has to be confirmed
+    by whoever promotes it: the gate rejected it, or compared it with another champion than today's.
+    """
 
     run_id: str
     variant: str
@@ -388,6 +394,7 @@ class PromotableRun(NamedTuple):
     macro_f1_interval: Interval
     cleared: bool
     why: str
+    against_the_gate: bool
 
 
 class RollbackChoice(NamedTuple):
@@ -411,7 +418,8 @@ class ChoicesView:
 
     Attributes:
         waiting: runs that wait for a person.
-        promotable: past runs whose winner could be promoted, the newest first, 50 at most.
+        promotable: past runs whose winner could be promoted, the newest first, 50 at most. Whether all that it is made
+            of is still there is found out when it is promoted.
         rollbacks: versions that can be gone back to, the default first.
         problem: what could not be read.
     """

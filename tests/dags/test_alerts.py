@@ -1,12 +1,15 @@
 """Runs that fail or warn tell so on every channel, once."""
 
 import asyncio
+import json
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom
+from airflow.sdk.execution_time.context import set_current_context
 from airflow.sdk.execution_time.request_handlers import handle_get_task_states, handle_get_xcom
 from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, set_supervisor_comms
 from airflow.triggers.callback import CallbackTrigger
@@ -14,8 +17,10 @@ from airflow.triggers.callback import CallbackTrigger
 from ml.errors import ConfigError
 from ml.phantom import draw_phantoms
 from ml.upload import upload_folder
+from plugins import alerts
 from plugins.alerts import DeadlineNotifier, FailureNotifier, record_failure, warn_of_quality
-from plugins.deadlines import ingest_deadline
+from plugins.deadlines import DEADLINES, run_deadline
+from promoted import record_promotion
 
 # Airflow's own modules warn when tasks import them here.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -95,19 +100,20 @@ def test_a_failed_validation_is_told_once_on_each_channel(set_up, channels, run_
 
     (slack,), (mail,), (alert,) = received(http_sink, mail_sink)
     assert str(dag_run.state) == states["validate"] == "failed"
-    assert (alert["severity"], alert["title"]) == ("critical", "ingest_images: validate failed")
+    assert (alert["severity"], alert["title"]) == ("critical", "ingest_images: 1 critical data quality failure")
     facts = {fact["name"]: fact["value"] for fact in alert["facts"]}
     assert "glioma has " in facts["Images of each class: at least 50"]
     assert (facts["DAG"], facts["run"], facts["task"]) == ("ingest_images", dag_run.run_id, "validate")
-    report, log = alert["links"]
-    assert report["address"] == context.store.uri(f"snapshots/{facts['snapshot']}/report/index.html")
-    assert log["address"].startswith(f"{BASE_URL}/dags/ingest_images/runs/manual__")
-    assert log["address"].partition("/tasks/")[2].startswith("validate?try_number=")
-    assert alert["message"].startswith(f"Snapshot {facts['snapshot']} does not meet")
-    assert alert["remedy"].startswith(f"See {report['address']}; add or mend images")
-    assert "validate failed" in slack["text"]
-    assert mail["Subject"] == "[Quartet] critical: ingest_images: validate failed"
-    assert report["address"] in mail.get_body(("plain",)).get_content()
+    page, report, log, run = (link["address"] for link in alert["links"])
+    assert page == f"{BASE_URL}/quartet/snapshots/{facts['snapshot']}/report/index.html"
+    assert report == context.store.uri(f"snapshots/{facts['snapshot']}/report/index.html")
+    assert log.startswith(f"{BASE_URL}/dags/ingest_images/runs/manual__")
+    assert log.partition("/tasks/")[2].startswith("validate?try_number=")
+    assert log.startswith(f"{run}/")
+    assert alert["message"].startswith(f"Snapshot {facts['snapshot']} does not meet 1 critical expectation")
+    assert "1 critical data quality failure" in slack["text"]
+    assert mail["Subject"] == "[Quartet] critical: ingest_images: 1 critical data quality failure"
+    assert page in mail.get_body(("plain",)).get_content()
 
 
 @pytest.mark.slow
@@ -124,7 +130,8 @@ def test_doubtful_data_are_told_once_and_the_run_goes_on(set_up, channels, run_i
         "Quarantined, of everything seen: at most 0 %",
     ]
     assert "%, 8 of " in alert["facts"][0]["value"]
-    assert [link["name"] for link in alert["links"]] == ["report", "task log"]
+    names = [link["name"] for link in alert["links"]]
+    assert names == ["page of the snapshot", "report in the store", "task log", "run in Airflow"]
     assert "2 data quality warnings" in slack["text"]
     assert mail["Subject"] == "[Quartet] warning: ingest_images: 2 data quality warnings"
 
@@ -146,7 +153,7 @@ def test_channels_that_are_down_change_nothing_and_the_log_says_so(
     assert "does not meet" in alert["message"]
     told = [record.getMessage() for record in caplog.records if "could not be sent" in record.getMessage()]
     assert told == [
-        f"alert 'ingest_images: validate failed' could not be sent to {channel}: "
+        f"alert 'ingest_images: 1 critical data quality failure' could not be sent to {channel}: "
         "ConnectionRefusedError: Connection refused"
         for channel in ("slack", "smtp")
     ]
@@ -240,65 +247,248 @@ def test_data_without_warnings_are_not_told(set_up, channels, http_sink):
     assert http_sink.received == []
 
 
-@pytest.mark.parametrize(
-    ("environ", "deadline"),
-    [
-        ({}, timedelta(hours=2)),
-        ({"QUARTET_INGEST_DEADLINE_MINUTES": ""}, timedelta(hours=2)),
-        ({"QUARTET_INGEST_DEADLINE_MINUTES": "0.5"}, timedelta(seconds=30)),
-    ],
-    ids=["default", "empty", "half a minute"],
-)
-def test_a_deadline_is_minutes_after_the_run_was_queued(environ, deadline):
-    alert = ingest_deadline(environ)
+class Running(FailedTask):
+    """A task that tells something while it runs."""
 
-    assert alert.interval == deadline
+    def __init__(self, dag_id, task_id):
+        super().__init__()
+        self.dag_id, self.task_id = dag_id, task_id
+
+
+RULE = {"name": "macro F1", "passed": False, "measured": "0.7", "required": "at least 0.8", "missing": "0.1 short"}
+CHECK = {"name": "errors", "passed": False, "measured": "3 of 40", "required": "none"}
+FINDING = {"topic": "Traffic", "name": "errors", "measured": "2 %", "required": "at most 1 %", "critical": False}
+SNAPSHOT_PAGE = "/quartet/snapshots/s1/report/index.html"
+RUN_PAGE = "/quartet/runs/run-1/report.html"
+MODELS_PAGE = "/plugin/models"
+#: By the function that a task calls: its DAG and task, what it is given, and what people get.
+EVENTS = {
+    "warn_of_quality": ("ingest_images", "validate",
+        lambda context: (context.settings, {"warnings": ["share at most 0.9"], "observed": ["1 of 4 outside"],
+                                            "snapshot_id": "s1", "report": "/r.html"}),
+        "warning", "ingest_images: 1 data quality warning", ("share at most 0.9", "1 of 4 outside"), SNAPSHOT_PAGE),
+    "warn_of_rejection": ("retrain", "gate",
+        lambda context: (context, {"promoted": False, "run_id": "run-1", "variant": "vgg16", "reason": "Rejected.",
+                                   "rules": [RULE]}),
+        "warning", "retrain: vgg16 is not promoted", ("macro F1", "0.7, required at least 0.8 (0.1 short)"), RUN_PAGE),
+    "tell_of_approval": ("retrain", "approve",
+        lambda context: (context, {"run_id": "run-1", "variant": "vgg16", "rules": [RULE]}, datetime.now(UTC)),
+        "info", "retrain: vgg16 waits for approval", ("macro F1", "0.7, required at least 0.8 (0.1 short)"),
+        "/dags/retrain/runs/manual__1/tasks/approve/required_actions"),
+    "warn_of_silence": ("retrain", "approve", lambda context: (context, "run-1", "Rejected: nobody."),
+        "warning", "retrain: nobody approved", ("task", "approve"), RUN_PAGE),
+    "tell_of_promotion": ("retrain", "promote", lambda context: (context, {"run_id": "run-1", "number": 1}),
+        "info", "retrain: version 1 is the champion", ("champion before", "none: it is the first"), MODELS_PAGE),
+    "warn_of_canary": ("retrain", "canary",
+        lambda context: (context.settings, {"passed": False, "run_id": "run-1", "version": 2, "reason": "Errors.",
+                                            "checks": [CHECK]}),
+        "critical", "retrain: version 2 did not stand its trial", ("errors", "3 of 40, required none"), MODELS_PAGE),
+    "warn_of_watch": ("retrain", "watch",
+        lambda context: (context.settings, {"kept": False, "run_id": "run-1", "version": 2, "reason": "Errors.",
+                                            "rolled_back_to": 1, "checks": [CHECK]}),
+        "critical", "retrain: version 2 does badly", ("errors", "3 of 40, required none"), MODELS_PAGE),
+    "tell_of_rollback": ("rollback", "roll_back",
+        lambda context: (context.settings, {"action": "rollback", "version": 1, "from": 2, "by": "Alice",
+                                            "reason": "worse"}),
+        "warning", "rollback: back to version 1", ("decided by", "Alice"), MODELS_PAGE),
+    "warn_of_findings": ("monitor", "report",
+        lambda context: (context.settings, {"alert": True, "model_name": "classifier", "beyond": [FINDING],
+                                            "retraining": "", "monitor_id": "m1", "page": "/p.html"}),
+        "warning", "monitor: classifier is beyond its limits: errors",
+        ("Traffic, errors", "2 %, required at most 1 %"), "/quartet/monitoring/m1/report.html"),
+}  # fmt: skip
+
+
+def test_there_is_a_case_of_everything_that_a_task_tells():
+    assert set(EVENTS) == {name for name in alerts.__all__ if name.startswith(("tell_", "warn_"))}
+
+
+@pytest.fixture
+def happen(set_up, channels, http_sink, mail_sink):
+    """Let a task tell of an event; what came to Slack, by mail and to the webhook."""
+    context = set_up(alerts=channels)
+    record_promotion(context.store, "classifier", "run-1", "vgg16")
+
+    def tell(name, times=1):
+        dag_id, task_id, given, *_ = EVENTS[name]
+        with set_current_context({"ti": Running(dag_id, task_id)}):
+            for _ in range(times):
+                getattr(alerts, name)(*given(context))
+        return received(http_sink, mail_sink)
+
+    return tell
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_is_told_on_each_channel_with_its_facts_and_its_page(happen, name):
+    _, task_id, _, severity, title, fact, page = EVENTS[name]
+
+    (slack,), (mail,), (alert,) = happen(name)
+
+    assert (alert["severity"], alert["title"]) == (severity, title)
+    facts = {one["name"]: one["value"] for one in alert["facts"]}
+    assert facts[fact[0]] == fact[1]
+    assert (facts["run"], facts["task"]) == ("manual__1", task_id)
+    assert alert["links"][0]["address"] == f"{BASE_URL}{page}"
+    assert title in slack["text"]
+    assert mail["Subject"] == f"[Quartet] {severity}: {title}"
+    assert f'href="{BASE_URL}{page}"' in mail.get_body(("html",)).get_content()
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_the_same_again_is_folded_unless_it_changes_what_serves_or_asks_somebody(happen, name):
+    always = {"tell_of_promotion", "tell_of_rollback", "warn_of_watch", "tell_of_approval"}
+
+    _, _, told = happen(name, times=3)
+
+    assert len(told) == (3 if name in always else 1)
+
+
+def test_what_is_well_is_not_told(set_up, channels, http_sink):
+    context = set_up(alerts=channels)
+
+    alerts.warn_of_rejection(context, {"promoted": True})
+    alerts.warn_of_canary(context.settings, {"passed": True})
+    alerts.warn_of_watch(context.settings, {"kept": True})
+    alerts.warn_of_findings(context.settings, {"alert": False})
+
+    assert http_sink.received == []
+
+
+def test_a_promotion_whose_place_was_taken_since_is_not_told(set_up, channels, http_sink):
+    context = set_up(alerts=channels)
+    record_promotion(context.store, "classifier", "run-1", "vgg16")
+    record_promotion(context.store, "classifier", "run-2", "vgg16", version=2)
+
+    alerts.tell_of_promotion(context, {"run_id": "run-1", "number": 1})
+
+    assert http_sink.received == []
+
+
+def test_a_promotion_that_cannot_be_described_stays_one_and_the_log_says_so(set_up, channels, http_sink, caplog):
+    context = set_up(alerts=channels)
+    context.store.put("promotions/classifier/00000001.json", b"{}")
+
+    alerts.tell_of_promotion(context, {"run_id": "run-1", "number": 1})
+
+    assert http_sink.received == []
+    assert "nobody is told of promotion 1" in caplog.text
+
+
+def test_runs_that_fail_for_one_cause_are_told_once(set_up, channels, http_sink):
+    set_up(alerts=channels)
+    failure = {"message": "The store of run manual__1 answered 503.", "remedy": "", "facts": {}, "links": {}}
+    context = {"dag": DAG("retrain", schedule=None), "reason": "task_failure"}
+
+    for task in (FailedTask(0, failure=failure), FailedTask(1, failure=failure)):
+        FailureNotifier()({**context, "ti": task, "run_id": task.run_id})
+    other = FailedTask(failure=failure | {"message": "There is no store."})
+    FailureNotifier()({**context, "ti": other, "run_id": other.run_id})
+
+    assert [alert["message"] for alert in http_sink.received_at("/hook")] == [failure["message"], "There is no store."]
+
+
+DAG_IDS = sorted(path.stem for path in (Path(__file__).parents[2] / "dags").glob("*.py"))
+
+
+@pytest.mark.parametrize("dag_id", DEADLINES)
+@pytest.mark.parametrize("text", [None, "", "0.5"], ids=["default", "empty", "half a minute"])
+def test_a_deadline_is_minutes_after_the_run_was_queued(dag_id, text):
+    known = DEADLINES[dag_id]
+    alert = run_deadline(dag_id, {} if text is None else {known.variable: text})
+
+    assert alert.interval == (timedelta(seconds=30) if text else timedelta(minutes=known.minutes))
     assert alert.reference.reference_name == "DagRunQueuedAtDeadline"
 
 
-def test_zero_minutes_are_no_deadline():
-    assert ingest_deadline({"QUARTET_INGEST_DEADLINE_MINUTES": "0"}) is None
+@pytest.mark.parametrize("dag_id", DEADLINES)
+def test_zero_minutes_are_no_deadline(dag_id):
+    assert run_deadline(dag_id, {DEADLINES[dag_id].variable: "0"}) is None
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "1e9"])
 def test_a_deadline_that_is_no_time_is_refused(text):
-    with pytest.raises(ConfigError, match=f"QUARTET_INGEST_DEADLINE_MINUTES = '{text}'"):
-        ingest_deadline({"QUARTET_INGEST_DEADLINE_MINUTES": text})
+    with pytest.raises(ConfigError, match=f"QUARTET_RETRAIN_DEADLINE_MINUTES = '{text}'"):
+        run_deadline("retrain", {"QUARTET_RETRAIN_DEADLINE_MINUTES": text})
 
 
-def test_ingest_has_the_deadline_and_retrain_has_none(load_dag, monkeypatch):
-    monkeypatch.setenv("QUARTET_INGEST_DEADLINE_MINUTES", "45")
-
-    (deadline,) = load_dag("ingest_images").deadline
-    assert deadline.interval == timedelta(minutes=45)
-    assert not load_dag("retrain").deadline
+def test_the_longest_a_run_may_take_is_after_its_deadline(load_dag):
+    for dag_id in DAG_IDS:
+        assert timedelta(minutes=DEADLINES[dag_id].minutes) < load_dag(dag_id).dagrun_timeout
 
 
-@pytest.mark.parametrize("dag_id", ["ingest_images", "retrain"])
-def test_a_failed_run_tells_and_its_tasks_leave_their_errors(load_dag, dag_id):
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_every_dag_tells_of_failed_and_late_runs_and_its_tasks_leave_their_errors(load_dag, monkeypatch, dag_id):
+    monkeypatch.setenv(DEADLINES[dag_id].variable, "7")
     dag = load_dag(dag_id)
 
     assert isinstance(dag.on_failure_callback, FailureNotifier)
+    (deadline,) = dag.deadline
+    assert deadline.interval == timedelta(minutes=7)
     for task in dag.tasks:
         assert task.on_failure_callback in (record_failure, [record_failure])  # a mapped task keeps it as it was given
         assert not task.on_retry_callback
 
 
-def test_a_missed_deadline_is_told_by_what_the_triggerer_runs(set_up, channels, http_sink, mail_sink):
-    set_up(alerts=channels)
-    path = ingest_deadline({}).callback.path
-    trigger = CallbackTrigger(path, {"context": DEADLINE_CONTEXT})
+def late(dag_id, state="running"):
+    """What the scheduler hands to the triggerer about a run."""
+    return {**DEADLINE_CONTEXT, "dag_run": DEADLINE_CONTEXT["dag_run"] | {"dag_id": dag_id, "state": state}}
+
+
+def call_back(dag_id, context):
+    """What the triggerer runs; the states that it reports."""
+    trigger = CallbackTrigger(run_deadline(dag_id, {}).callback.path, {"context": context})
 
     async def run():
         return [event.payload["state"] async for event in trigger.run()]
 
-    assert asyncio.run(run()) == ["running", "success"]
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_a_missed_deadline_is_told_by_what_the_triggerer_runs(set_up, channels, http_sink, mail_sink, dag_id):
+    set_up(alerts=channels)
+
+    assert call_back(dag_id, late(dag_id)) == ["running", "success"]
+
     (slack,), (mail,), (alert,) = received(http_sink, mail_sink)
-    assert (alert["severity"], alert["title"]) == ("warning", "ingest_images takes too long")
+    assert (alert["severity"], alert["title"]) == ("warning", f"{dag_id} takes too long")
     assert alert["facts"][0] == {"name": "state", "value": "running"}
-    assert alert["links"] == [{"name": "run", "address": f"{BASE_URL}/dags/ingest_images/runs/manual__1"}]
+    assert alert["links"] == [{"name": "run in Airflow", "address": f"{BASE_URL}/dags/{dag_id}/runs/manual__1"}]
     assert "takes too long" in slack["text"]
-    assert mail["Subject"] == "[Quartet] warning: ingest_images takes too long"
+    assert mail["Subject"] == f"[Quartet] warning: {dag_id} takes too long"
+
+
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_a_run_that_ended_before_its_deadline_is_not_told_after_it(set_up, channels, http_sink, state):
+    """Airflow forgets the deadline of a run that succeeded, and keeps that of one that failed."""
+    set_up(alerts=channels)
+
+    assert call_back("ingest_images", late("ingest_images", state)) == ["running", "success"]
+    assert http_sink.received == []
+
+
+@pytest.mark.parametrize(
+    ("gate", "answer", "waits"),
+    [
+        ({"approval": {}}, None, True),
+        ({"approval": {}}, {"approved": True, "at": "2026-01-01T00:00:00+00:00", "by": "Alice"}, False),
+        ({}, None, False),
+    ],
+    ids=["asked", "answered", "nobody is to be asked"],
+)
+def test_a_late_run_that_waits_for_a_person_is_told_with_where_to_answer(
+    set_up, channels, http_sink, gate, answer, waits
+):
+    context = set_up(alerts=channels, gate=gate)
+    asked = {"run_id": "manual__1", "variant": "vgg16", "decision_sha256": "0", "asked_at": "2026", "answer": answer}
+    context.store.put("runs/manual__1/approval.json", json.dumps(asked).encode())
+
+    call_back("retrain", late("retrain"))
+
+    (alert,) = http_sink.received_at("/hook")
+    assert ("waits for a person's approval" in alert["message"]) is waits
+    assert (alert["links"][0]["name"] == "answer") is waits
 
 
 def test_a_missed_deadline_with_wrong_settings_is_logged(tmp_path, monkeypatch, caplog):

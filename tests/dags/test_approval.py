@@ -4,6 +4,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
@@ -56,6 +57,14 @@ def test_task_keeps_its_limits_of_time(load_dag):
     assert approve.execution_timeout == timedelta(hours=2)
 
 
+#: What Airflow gives a task that is worked on, as far as it is told of.
+AT_WORK = {
+    "run_id": "run",
+    "ti": SimpleNamespace(dag_id="tiny", task_id="approve", run_id="run", map_index=-1, try_number=1, max_tries=2),
+    "params": {},
+}
+
+
 @pytest.fixture
 def operator():
     return PromotionApproval(task_id="approve", retrain_id="run", dag=DAG("tiny", schedule=None))
@@ -70,7 +79,7 @@ def test_nobody_is_asked_without_the_setting_or_after_the_gates_rejection(set_up
     context = set_up(gate=gate)
     context.store.put("runs/run/decision.json", dump_json(decision))
 
-    assert operator.execute({}) == {"promoted": decision["promoted"], "reason": decision["reason"]}
+    assert operator.execute(AT_WORK) == {"promoted": decision["promoted"], "reason": decision["reason"]}
     assert context.store.head("runs/run/approval.json") is None
 
 
@@ -80,7 +89,7 @@ def test_an_approved_decision_passes_when_the_task_is_tried_again(set_up, operat
     ask_approval(context.store, "run", load_decision(context.store, "run"), datetime.now(UTC))
     step.answer(context, "run", Answer(True, "2026-01-01T00:00:00+00:00", "Alice"))
 
-    assert operator.execute({}) == {
+    assert operator.execute(AT_WORK) == {
         "promoted": True,
         "reason": "Approved by Alice on 2026-01-01 at 00:00 UTC.",
     }

@@ -269,7 +269,7 @@ def test_each_dag_has_a_tab_with_its_part_of_the_page(visit, store, dag_id):
 
 def test_what_people_wrote_is_text_on_the_page(visit, store):
     record_promotion(store, "classifier", "run-1", "vgg16", by="<img src=x onerror=alert(1)>")
-    store.put("summaries/classifier/broken.json", dump_json({"run_id": "<script>"}))
+    store.put("summaries/runs/classifier/broken.json", dump_json({"run_id": "<script>"}))
 
     page = visit("admin").get(f"{PREFIX}/models").text
 

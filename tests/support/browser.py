@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import pytest
@@ -33,7 +33,7 @@ class OpenedPage:
         complaints: what stands in the console, and exceptions.
         broken: alternative texts of pictures that are not shown.
         pictures: how many there are.
-        width: of its content, pixels, in a window of 1,200.
+        width: of its content, pixels.
         screenshot: PNG of the whole page.
     """
 
@@ -56,8 +56,14 @@ def find_chromium() -> str:
     return found
 
 
-def open_offline(path: Path) -> OpenedPage:
-    """Open a file in a browser that reaches nothing else, and look at what happens."""
+def open_offline(path: Path, width: int = WIDTH, scheme: Literal["light", "dark"] = "light") -> OpenedPage:
+    """Open a file in a browser that reaches nothing else, and look at what happens.
+
+    Args:
+        path: of the file.
+        width: of the window, pixels.
+        scheme: of colours that its user prefers.
+    """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
             [
@@ -74,20 +80,20 @@ def open_offline(path: Path) -> OpenedPage:
             stderr=subprocess.DEVNULL,
         )
         try:
-            return asyncio.run(asyncio.wait_for(_look(Path(profile), path), SECONDS))
+            return asyncio.run(asyncio.wait_for(_look(Path(profile), path, width, scheme), SECONDS))
         finally:
             process.kill()
             process.wait()
 
 
-async def _look(profile: Path, path: Path) -> OpenedPage:
+async def _look(profile: Path, path: Path, width: int, scheme: str) -> OpenedPage:
     page = OpenedPage()
     async with aiohttp.ClientSession() as session:
         port = await _port(profile / "DevToolsActivePort")
         async with session.get(f"http://127.0.0.1:{port}/json") as answer:
             target = next(one for one in await answer.json() if one["type"] == "page")
         async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-            await _load(_Tab(socket, page), page, path)
+            await _load(_Tab(socket, page), page, path, width, scheme)
     return page
 
 
@@ -97,13 +103,15 @@ async def _port(file: Path) -> str:
     return file.read_text().split()[0]
 
 
-async def _load(tab: _Tab, page: OpenedPage, path: Path) -> None:
+async def _load(tab: _Tab, page: OpenedPage, path: Path, width: int, scheme: str) -> None:
     for domain in ("Page", "Network", "Log", "Runtime"):
         await tab.ask(f"{domain}.enable")
     offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
     await tab.ask("Network.emulateNetworkConditions", **offline)
-    size = {"width": WIDTH, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     await tab.ask("Emulation.setDeviceMetricsOverride", **size)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    await tab.ask("Emulation.setEmulatedMedia", features=features)
     await tab.ask("Page.navigate", url=path.resolve().as_uri())
     await tab.wait_for("Page.loadEventFired")
     decoded = "Promise.all([...document.images].map(i => i.decode().then(() => null, () => i.alt)))"
@@ -112,7 +120,7 @@ async def _load(tab: _Tab, page: OpenedPage, path: Path) -> None:
     page.broken = [alt for alt in broken["result"]["value"] if alt is not None]
     sizes = (await tab.ask("Page.getLayoutMetrics"))["cssContentSize"]
     page.width = round(sizes["width"])
-    clip = {"x": 0, "y": 0, "width": WIDTH, "height": min(sizes["height"], LONGEST), "scale": 1}
+    clip = {"x": 0, "y": 0, "width": width, "height": min(sizes["height"], LONGEST), "scale": 1}
     shot = await tab.ask("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
     page.screenshot = base64.b64decode(shot["data"])
 

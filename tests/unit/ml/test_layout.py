@@ -17,6 +17,10 @@ DIGEST = "ab" * 32
         (layout.features_prefix("vgg16", "0f"), "features/vgg16/0f/"),
         (layout.model_prefix("classifier", 3), "models/classifier/3/"),
         (layout.run_prefix("r1"), "runs/r1/"),
+        (layout.run_summary_key("classifier", "r:1"), "summaries/runs/classifier/r-1.json"),
+        (layout.run_summary_key("classifier", ""), "summaries/runs/classifier/"),
+        (layout.snapshot_summary_key("000001-abc"), "summaries/snapshots/000001-abc.json"),
+        (layout.pack_key("summaries/runs/classifier/"), "packs/summaries/runs/classifier.json"),
         (layout.run_key("r1", "vgg16", "metrics.json"), "runs/r1/vgg16/metrics.json"),
     ],
 )

@@ -97,6 +97,19 @@ def test_a_page_loads_nothing(make_alert):
     assert "@import" not in html
 
 
+def test_what_stands_between_backticks_is_code_and_stays_escaped(make_alert):
+    html = render_html(make_alert(remedy="Change `gate` or `<b>`; a ` alone stays."))
+
+    assert ">gate</code> or <code" in html
+    assert ">&lt;b&gt;</code>; a ` alone stays." in html
+
+
+def test_a_name_keeps_its_capitals(make_alert):
+    html = render_html(make_alert(links=(Link("run in Airflow", "https://airflow.example/r"),)))
+
+    assert ">Run in Airflow</a>" in html
+
+
 def test_a_path_is_no_link(make_alert):
     page = Page(render_html(make_alert(links=(Link("report", "/var/store/report.html"),))))
 

@@ -120,6 +120,50 @@ def test_an_answer_that_refuses_is_told_without_the_address(settings, make_alert
     assert errors(send(make_alert(), settings(smtp=None, webhook=None))) == {"slack": error}
 
 
+@pytest.fixture
+def busy_once(http_sink):
+    """The server refuses the first alert, saying when to come back, and takes the next."""
+
+    def refuse(status, after):
+        http_sink.status, http_sink.answer, http_sink.headers = (
+            status,
+            b"",
+            {} if after is None else {"Retry-After": after},
+        )
+        http_sink.once = True
+
+    return refuse
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_server_that_says_when_to_come_back_is_asked_once_more_then(
+    settings, make_alert, http_sink, busy_once, status
+):
+    busy_once(status, "0")
+
+    assert errors(send(make_alert(), settings(smtp=None, slack=None))) == {"webhook": None}
+    assert len(http_sink.received) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "after"),
+    [(503, None), (429, "3600"), (429, "Fri, 02 Jan 2026 03:04:05 GMT"), (429, "-1"), (404, "0")],
+    ids=["without a word", "too late", "date", "nonsense", "not for being busy"],
+)
+def test_any_other_refusal_is_final(settings, make_alert, http_sink, busy_once, status, after):
+    busy_once(status, after)
+
+    assert errors(send(make_alert(), settings(smtp=None, slack=None))) == {"webhook": f"127.0.0.1 answered {status}"}
+    assert len(http_sink.received) == 1
+
+
+def test_a_server_that_stays_busy_is_asked_twice(settings, make_alert, http_sink):
+    http_sink.status, http_sink.answer, http_sink.headers = 429, b"", {"Retry-After": "0"}
+
+    assert errors(send(make_alert(), settings(smtp=None, slack=None))) == {"webhook": "127.0.0.1 answered 429"}
+    assert len(http_sink.received) == 2
+
+
 def test_a_redirect_is_not_followed(settings, make_alert, http_sink, start_http_sink):
     elsewhere = start_http_sink()
     http_sink.status, http_sink.answer, http_sink.headers = 307, b"", {"Location": elsewhere.url}

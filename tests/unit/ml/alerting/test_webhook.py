@@ -6,7 +6,7 @@ from ml.alerting import render_webhook
 
 
 def test_the_body_is_json_with_facts_and_links_in_their_order(make_alert):
-    body = json.loads(json.dumps(render_webhook(make_alert())))
+    body = json.loads(json.dumps(render_webhook(make_alert(cause=("failure", "ingest_images")))))
 
     assert body == {
         "version": 1,
@@ -24,4 +24,5 @@ def test_the_body_is_json_with_facts_and_links_in_their_order(make_alert):
         ],
         "remedy": "Add images.",
         "at": "2026-01-02T03:04:05+00:00",
+        "cause": ["failure", "ingest_images"],
     }

@@ -3,9 +3,10 @@ from datetime import timedelta
 from bench.decided import store_run
 from ml.approval import Answer, answer_approval, ask_approval, load_decision
 from ml.promoting import change_of
-from ml.promotions import append_change, load_changes
+from ml.promotions import Champion, append_change, load_changes
 from ml.rollback import Request, roll_back
 from ml.run_summaries import write_summary
+from ml.storage import dump_json, read_json
 
 from .conftest import NOW
 
@@ -22,16 +23,30 @@ def test_an_empty_store_offers_nothing(look):
     assert (choices.waiting, choices.promotable, choices.rollbacks, choices.problem) == ((), (), (), "")
 
 
-def test_winners_that_do_not_serve_can_be_promoted(look, story):
+def test_winners_that_were_never_promoted_can_be(look, story, context):
+    """What was promoted once can be gone back to."""
+    store_run(context, "four", wrong=9, champion=Champion(2, "two", "mobilenet"))
+    store_run(context, "five", wrong=9, champion=Champion(1, "one", "mobilenet"))
+
     found = look().choices.promotable
 
-    assert [(one.run_id, one.variant, one.cleared) for one in found] == [
-        ("three", "mobilenet", False),
-        ("one", "mobilenet", True),
+    assert [(one.run_id, one.cleared, one.against_the_gate) for one in found] == [
+        ("five", True, True),
+        ("four", True, False),
+        ("three", False, True),
     ]
-    assert found[0].why.startswith("Rejected: macro F1")
-    assert found[1].why == "Promoted as version 1."
-    assert found[1].macro_f1 == story["one"].macro_f1
+    assert found[1].why == "Cleared, but not published."
+    assert found[2].why.startswith("Rejected: macro F1")
+    assert found[2].macro_f1 == story["three"].macro_f1
+
+
+def test_winner_that_has_seen_its_test_images_is_not_offered(look, story, store):
+    decision = read_json(store, "runs/three/decision.json")
+    decision["rules"][-1]["passed"] = False
+    store.put("runs/three/decision.json", dump_json(decision))
+    write_summary(store, "classifier", "three")
+
+    assert look().choices.promotable == ()
 
 
 def test_run_that_waits_for_a_person_is_offered_as_such_and_only_as_such(look, story, context):

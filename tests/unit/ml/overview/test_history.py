@@ -1,10 +1,11 @@
 from datetime import timedelta
 
 from bench.decided import store_run
-from ml.overview.known import MOST_RUNS
+from ml.overview import known
 from ml.promoting import change_of
 from ml.promotions import append_change, load_changes
 from ml.rollback import Request, roll_back
+from ml.run_summaries import write_summary
 from ml.storage import dump_json
 from promoted import NOON
 
@@ -61,8 +62,6 @@ def test_runs_are_told_with_what_became_of_them(look, story):
 
 def test_what_the_steps_after_the_gate_left_is_said(look, context, store):
     """The summary is written again by `report`, which comes after them."""
-    from ml.run_summaries import write_summary
-
     for run_id in ("published", "tried", "cleared"):
         store_run(context, run_id)
     for run_id, version in (("published", 4), ("tried", 5)):
@@ -82,8 +81,6 @@ def test_what_the_steps_after_the_gate_left_is_said(look, context, store):
 
 
 def test_version_on_trial_is_said_to_be(look, context, store, story):
-    from ml.run_summaries import write_summary
-
     store_run(context, "four", wrong=6)
     publication = {"version": 3, "run_id": "four", "variant": "mobilenet", "snapshot_id": "000001-0"}
     store.put("runs/four/publication.json", dump_json(publication))
@@ -98,8 +95,6 @@ def test_version_on_trial_is_said_to_be(look, context, store, story):
 
 
 def test_version_that_the_watch_took_back_is_said_to_be(look, context, store, story):
-    from ml.run_summaries import write_summary
-
     roll_back(context, Request("Version 2: latency", "watch"), NOW)
     store.put("runs/two/watch.json", dump_json({"version": 2, "kept": False, "reason": "slow", "rolled_back_to": 1}))
     write_summary(store, "classifier", "two")
@@ -122,14 +117,14 @@ def test_damaged_summary_is_named_and_hides_no_other(look, story, store):
     assert [change.macro_f1 for change in history.changes] == [None, None]
 
 
-def test_runs_are_as_many_as_the_page_holds(look, story, store):
+def test_runs_are_as_many_as_the_page_holds(look, story, store, monkeypatch):
+    monkeypatch.setattr(known, "MOST_RUNS", 20)
     document = story["one"].to_dict()
-    for number in range(MOST_RUNS):
+    for number in range(20):
         at = (NOON + timedelta(hours=number)).isoformat()
-        name = f"more-{number:03d}"
+        name = f"more-{number:02d}"
         store.put(f"summaries/runs/classifier/{name}.json", dump_json(document | {"run_id": name, "decided_at": at}))
 
     runs = look().history.runs
 
-    assert len(runs) == MOST_RUNS
-    assert [runs[0].run_id, runs[-1].run_id] == ["more-499", "more-000"]
+    assert [row.run_id for row in runs] == [f"more-{number:02d}" for number in reversed(range(20))]

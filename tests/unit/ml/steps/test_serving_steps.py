@@ -12,7 +12,9 @@ from local_stack import append, local_server
 from ml.config import CanarySettings, PromotionSettings, ServingSettings, WatchSettings
 from ml.context import Context
 from ml.errors import DataError, ServingError
+from ml.overview import load_overview
 from ml.promotions import load_changes, newest_change
+from ml.records import Records
 from ml.registry import Registry
 from ml.rollback import Request
 from ml.rollout import roll_out
@@ -126,6 +128,13 @@ def test_a_version_that_does_badly_after_the_swap_is_taken_back_by_itself(contex
     assert Registry(context.settings).champion() == 1
     assert report.run(context, "second", NOW)["promoted"] is False
     assert "Version 1 serves again." in context.store.get("runs/second/report.html").decode()
+    overview = load_overview(context, NOW, Records())
+    assert (overview.champion.version, overview.champion.action, overview.champion.by) == (1, "rollback", "watch")
+    assert (overview.served.agrees, dict(overview.served.labels)) == (True, {"stable": 1})
+    outcomes = {row.run_id: row.outcome for row in overview.history.runs}
+    assert outcomes["second"] == "Promoted as version 2, and taken back by the watch."
+    assert outcomes["first"] == "Promoted as version 1, which serves now."
+    assert overview.problems == ()
 
 
 def test_a_watch_that_was_killed_after_it_took_a_version_back_tells_of_it_again(context, client):

@@ -1,0 +1,1 @@
+"""What needs a whole pipeline that ran: one demo, and one stack over what it left, for all modules of this folder."""

@@ -1,0 +1,131 @@
+"""Airflow's UI in the system's Chromium: signed in by its own page, themed by its own menu."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from browser import find_chromium
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from playwright.sync_api import Browser, Frame, Locator, Page
+
+__all__ = [
+    "choose_theme",
+    "open_browser",
+    "open_models",
+    "press_action",
+    "read_table",
+    "serious_faults",
+    "sign_in",
+    "tab_stops",
+]
+
+#: Airflow's own pages ask for a dozen things of a server that shares two cores with a scheduler.
+PATIENCE_MILLISECONDS = 60_000
+SIZE: Any = {"width": 1400, "height": 1000}
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """A headless Chromium; skips the test where there is none, except in CI."""
+    from playwright.sync_api import sync_playwright
+
+    program = find_chromium()
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--no-proxy-server", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=program, args=options)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def sign_in(browser: Browser, url: str, user: str, password: str) -> Page:
+    """A page of a profile of its own, whose user has signed in as people do."""
+    context = browser.new_context(
+        base_url=url, viewport=SIZE, color_scheme="light", locale="en-GB", timezone_id="UTC", reduced_motion="reduce"
+    )
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
+    page = context.new_page()
+    page.goto("/")
+    page.locator("input[name=username]").fill(user)
+    page.locator("input[name=password]").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    _navigation(page).wait_for()
+    return page
+
+
+def open_models(page: Page) -> Frame:
+    """Go to the Models page by Airflow's navigation; returns the frame in which Airflow shows it."""
+    _navigation(page).click()
+    shown = page.wait_for_selector("iframe[title=Models]").content_frame()
+    assert shown is not None
+    shown.wait_for_selector("#production")
+    return shown
+
+
+def choose_theme(page: Page, name: str) -> None:
+    """Choose, in Airflow's menu of the user, ``Light Mode`` or ``Dark Mode``."""
+    page.get_by_role("button", name="User").click()
+    page.get_by_role("menuitem", name="Appearance").click()
+    page.get_by_role("menuitemradio", name=name).click()
+    page.keyboard.press("Escape")
+
+
+def press_action(frame: Frame, label: str, reason: str) -> Locator:
+    """Open an action's dialog and give a reason; returns the dialog, which is yet to be sent."""
+    frame.get_by_role("button", name=label, exact=True).click()
+    dialog = frame.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill(reason)
+    return dialog
+
+
+def read_table(frame: Frame, selector: str) -> list[list[str]]:
+    """What stands in the cells of a table's body, row by row, lines joined by blanks."""
+    rows = frame.locator(f"{selector} tbody tr")
+    cells = "rows => rows.map(row => [...row.cells].map(cell => cell.innerText.replace(/\\s+/g, ' ').trim()))"
+    found: list[list[str]] = rows.evaluate_all(cells)
+    return found
+
+
+def serious_faults(page: Page) -> Mapping[str, list[str]]:
+    """Serious and critical faults that axe-core finds in a page, with where."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return {
+        one["id"]: [node["html"] for node in one["nodes"]] for one in found if one["impact"] in {"serious", "critical"}
+    }
+
+
+def tab_stops(page: Page, limit: int = 200) -> list[dict[str, Any]]:
+    """What Tab leads to, from the beginning of a page to its end: ``name``, and whether the focus can be seen."""
+    page.evaluate("() => { document.activeElement.blur(); window.scrollTo(0, 0); }")
+    stops: list[dict[str, Any]] = []
+    for _ in range(limit):
+        page.keyboard.press("Tab")
+        stop: dict[str, Any] | None = page.evaluate(_FOCUSED)
+        if stop is None or stop in stops:
+            break
+        stops.append(stop)
+    return stops
+
+
+#: The focused element by its place in the page; outlines of browsers' own are ``auto``.
+_FOCUSED = """() => {
+    const focused = document.activeElement;
+    if (!focused || focused === document.body) return null;
+    const style = getComputedStyle(focused);
+    return {
+        place: [...document.querySelectorAll("*")].indexOf(focused),
+        name: focused.ariaLabel || focused.innerText || focused.name || focused.tagName,
+        visible: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    };
+}"""
+
+
+def _navigation(page: Page) -> Locator:
+    return page.get_by_role("link", name="Models", exact=True).first
