@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ml.candidates import Contender
     from ml.config import Settings
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "tracking_page"]
 
 log = logging.getLogger(__name__)
 
@@ -106,13 +106,8 @@ class Registry:
         self._client.log_batch(mlflow_run_id, [Metric(name, value, now, step) for name, value in metrics.items()])
 
     def page(self, mlflow_run_id: str) -> str | None:
-        """Address of a run's page at the tracking server; None where it has no pages, being a file or a database."""
-        parts = urlsplit(self._settings.tracking_uri)
-        if parts.scheme not in {"http", "https"}:
-            return None
-        # The address may carry a user and a password, which are for programs.
-        server = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
-        return f"{server}/#/experiments/{self._experiment_id}/runs/{mlflow_run_id}"
+        """Address of a run's page, as :func:`tracking_page` gives it."""
+        return tracking_page(self._settings.tracking_uri, self._experiment_id, mlflow_run_id)
 
     def log_files(self, mlflow_run_id: str, files: Mapping[str, bytes]) -> None:
         """Keep files, by name, as the run's artefacts."""
@@ -257,6 +252,16 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+def tracking_page(tracking_uri: str, experiment_id: str, mlflow_run_id: str) -> str | None:
+    """Address of a run's page at the tracking server; None where it has no pages, being a file or a database."""
+    parts = urlsplit(tracking_uri)
+    if parts.scheme not in {"http", "https"}:
+        return None
+    # The address may carry a user and a password, which are for programs.
+    server = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+    return f"{server}/#/experiments/{experiment_id}/runs/{mlflow_run_id}"
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ml.registry import Registry
+from ml.registry import Registry, tracking_page
 
 # MLflow's own modules warn when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -30,6 +30,24 @@ def candidate(registry):
         return SimpleNamespace(run_id=run_id, name=variant, mlflow_run_id=tracked)
 
     return make
+
+
+@pytest.mark.parametrize(
+    ("tracking_uri", "page"),
+    [
+        ("https://mlflow.example/", "https://mlflow.example/#/experiments/1/runs/abc"),
+        ("http://user:secret@mlflow:5000", "http://mlflow:5000/#/experiments/1/runs/abc"),
+        ("sqlite:///var/mlflow.db", None),
+        ("file:///var/mlruns", None),
+        ("postgresql://user:secret@db/mlflow", None),
+    ],
+)
+def test_a_run_has_a_page_where_the_tracking_server_speaks_http(tracking_uri, page):
+    assert tracking_page(tracking_uri, "1", "abc") == page
+
+
+def test_a_database_has_no_pages(registry, candidate):
+    assert registry.page(candidate("run-1").mlflow_run_id) is None
 
 
 def test_there_is_no_champion_before_the_first_promotion(registry):
@@ -174,7 +192,7 @@ from pathlib import Path
 warnings.simplefilter("ignore")
 import mlflow.tracking
 from ml.config import Settings
-from ml.registry import Registry
+from ml.registry import Registry, tracking_page
 
 folder = Path(sys.argv[1])
 (folder / f"ready-{sys.argv[2]}").touch()
