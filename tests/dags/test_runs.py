@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ml.layout import safe_run_id
 from ml.phantom import draw_phantoms
 from ml.promotions import find_champion
 from ml.registry import Registry
@@ -70,7 +71,7 @@ def upload_phantoms(context, folder, images_per_class=10):
     return drawn
 
 
-def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
+def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, last_event, tmp_path):
     context = set_up(WEAK_GATE)
     drawn = upload_phantoms(context, tmp_path / "images")
 
@@ -107,6 +108,15 @@ def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, tmp_path):
     snapshot = json.loads(context.store.get(f"snapshots/{record['snapshot_id']}/snapshot.json"))
     assert snapshot["images"] == drawn.good
     assert context.store.head("models/classifier/1/SHA256SUMS") is not None
+    event = last_event("snapshot")
+    assert (event["snapshot_id"], event["parent"], event["images"]) == (record["snapshot_id"], None, drawn.good)
+    assert sum(event["splits"].values()) == sum(event["classes"].values()) == drawn.good
+    assert event["classes"].keys() == {"glioma", "meningioma", "notumor", "pituitary"}
+    event = last_event("champion")
+    evaluation = json.loads(context.store.get(f"runs/{safe_run_id(run.run_id)}/evaluation.json"))
+    assert (event["action"], event["version"], event["before"]) == ("promote", 1, None)
+    assert (event["run_id"], event["snapshot_id"], event["by"]) == (run.run_id, record["snapshot_id"], "gate")
+    assert event["macro_f1"] == evaluation["leaderboard"][0]["macro_f1"]
 
 
 def test_second_retrain_extracts_nothing_and_a_rejected_one_still_gets_its_report(set_up, run_dag, http_sink, tmp_path):
