@@ -52,6 +52,22 @@ def load_dag(airflow_database, monkeypatch):
 
 
 @pytest.fixture
+def last_event(airflow_database):
+    """What the newest event of an asset, by its name, says."""
+
+    def read(name):
+        from airflow.models.asset import AssetEvent, AssetModel
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        with create_session() as session:
+            events = select(AssetEvent.extra).join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+            return session.scalars(events.where(AssetModel.name == name).order_by(AssetEvent.id.desc())).first()
+
+    return read
+
+
+@pytest.fixture
 def set_up(tmp_path, monkeypatch):
     """Write settings of a store in tmp_path and small images; returns the context that the tasks will see."""
 

@@ -163,8 +163,35 @@ def test_the_web_server_gets_graph_names_and_buttons(dag, dag_id):
         assert task.has_retry_policy
 
 
-def test_only_a_snapshot_starts_retrain_and_nothing_starts_the_others(load_dag):
-    retrain = load_dag("retrain")
+def test_a_snapshot_starts_retrain_and_what_is_new_or_the_clock_starts_ingest(load_dag):
+    ingest = load_dag("ingest_images").schedule
 
-    assert [asset.name for asset in retrain.schedule] == ["snapshot"]
+    assert [asset.name for asset in load_dag("retrain").schedule] == ["snapshot"]
+    assert ([asset.name for asset in ingest.asset_condition.objects], ingest.timetable.expression) == (
+        ["landing zone"],
+        "0 0 * * *",
+    )
     assert all(load_dag(dag_id).schedule is None for dag_id in ("batch_predict", "promote", "rollback"))
+
+
+def test_the_landing_zone_is_watched_every_minute(load_dag):
+    (asset,) = load_dag("ingest_images").schedule.asset_condition.objects
+    (watcher,) = asset.watchers
+
+    assert watcher.trigger.serialize() == ("plugins.landing_watcher.LandingTrigger", {"poll_seconds": 60.0})
+
+
+def test_assets_lead_from_the_landing_zone_to_champion_and_predictions(load_dag):
+    steps = {
+        (inlet.name, outlet.name): task.task_id
+        for dag_id in EXPECTED
+        for task in load_dag(dag_id).tasks
+        for inlet in task.inlets
+        for outlet in task.outlets
+    }
+
+    assert steps == {
+        ("landing zone", "snapshot"): "publish_snapshot",
+        ("snapshot", "champion"): "promote",
+        ("champion", "predictions"): "publish_predictions",
+    }

@@ -39,7 +39,7 @@ def run(load_dag):
     return run
 
 
-def test_the_version_before_serves_again_and_the_reason_is_kept(context, run, tmp_path):
+def test_the_version_before_serves_again_and_the_reason_is_kept(context, run, last_event, tmp_path):
     for version in (1, 2):
         append(context.settings, publish_version(context.store, "m", version, tmp_path), "promote")
     with local_server(tmp_path), GrpcClient.from_settings(context.settings) as client:
@@ -52,6 +52,9 @@ def test_the_version_before_serves_again_and_the_reason_is_kept(context, run, tm
     change = newest_change(context.store, "m")
     assert (change.action, change.reason, change.by) == ("rollback", "worse on Mondays", "dag_test")
     assert str(dag_run.state) == "success"
+    event = last_event("champion")
+    assert (event["action"], event["version"], event["before"]) == ("rollback", 1, 2)
+    assert (event["reason"], event["by"], event["number"]) == ("worse on Mondays", "dag_test", 3)
 
 
 def test_with_nothing_to_go_back_to_the_run_fails_and_nothing_is_recorded(context, run):

@@ -97,7 +97,7 @@ def made(caplog, folder):
     return {found[1].removeprefix(f"{folder}/"): Path(found[1]).exists() for found in paths if found}
 
 
-def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, buttons, http_sink, caplog, tmp_path):
+def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, last_event, buttons, http_sink, caplog, tmp_path):
     context = set_up(WEAK_GATE, alerts={"webhook": {"url": http_sink.url}})
     caplog.set_level(logging.INFO, "quartet.task")
     drawn = upload_phantoms(context, tmp_path / "images")
@@ -156,6 +156,15 @@ def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, buttons, h
         ("train", "MLflow run"),
         ("evaluate", "MLflow run"),
     }
+    event = last_event("snapshot")
+    assert (event["snapshot_id"], event["parent"], event["images"]) == (record["snapshot_id"], None, drawn.good)
+    assert sum(event["splits"].values()) == sum(event["classes"].values()) == drawn.good
+    assert event["classes"].keys() == {"glioma", "meningioma", "notumor", "pituitary"}
+    event = last_event("champion")
+    evaluation = json.loads(context.store.get(f"runs/{safe_run_id(run.run_id)}/evaluation.json"))
+    assert (event["action"], event["version"], event["before"]) == ("promote", 1, None)
+    assert (event["run_id"], event["snapshot_id"], event["by"]) == (run.run_id, record["snapshot_id"], "gate")
+    assert event["macro_f1"] == evaluation["leaderboard"][0]["macro_f1"]
 
 
 OVERRIDES = {"epochs": 1, "attention": "without", "min_macro_f1": 0.99, "approval": "ask"}
