@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ml import layout
 from ml.approval import Answer
 from ml.errors import NotFoundError
+from ml.orders import Order
 from ml.promotions import champion_of, load_changes
 from ml.storage import read_json
 
@@ -31,7 +32,7 @@ class Promoted:
         macro_f1: of the version, on the run's test images.
         before: the champion that it took the place of, and how that did on the same images.
         has_before: whether there was one.
-        decided_by: the gate, or the person who approved.
+        decided_by: the gate, or the person who approved, or promoted it by a decision of their own.
     """
 
     change: Change
@@ -107,8 +108,10 @@ def _score(value: float, interval: Sequence[float] | None) -> str:
 
 
 def _decided_by(change: Change) -> str:
-    approval = change.evidence.get("approval")
-    if not approval:
-        return change.by
-    known = {name: approval[name] for name in ("approved", "at", "by", "by_id", "through") if name in approval}
-    return str(Answer(**known))
+    """A person's own decision says more than the approval that may have gone before."""
+    order, approval = (change.evidence.get(name) for name in ("order", "approval"))
+    if order:
+        return str(Order.from_dict(order))
+    if approval:
+        return str(Answer(**{name: value for name, value in approval.items() if name != "timed_out"}))
+    return change.by

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: Where a task leaves what it knows of its failure for the run's callback.
 FAILURE_KEY = "failure"
+#: The task of `retrain` that waits for a person.
+APPROVE = "approve"
 #: Of a run: Airflow forgets the deadline of one that succeeded, and not that of one that failed.
 ENDED = ("success", "failed")
 
@@ -140,14 +142,14 @@ def _approval_of(run: RunReference, settings: Settings, base_url: str) -> Link |
     from ml.approval import waits_for_answer
     from ml.errors import QuartetError
 
-    if settings.gate.approval is None:
+    if run.dag_id != "retrain":
         return None
     try:
         waits = waits_for_answer(quick_store(settings.store), run.run_id)
     except QuartetError as error:
         log.warning("whether %s waits for approval cannot be read: %s", run.run_id, error)
         return None
-    return Link("answer", replace(run, task_id="approve").answer_url(base_url)) if waits else None
+    return Link("answer", replace(run, task_id=APPROVE).answer_url(base_url)) if waits else None
 
 
 def _failure_of(task: Any) -> dict[str, Any] | None:

@@ -469,26 +469,37 @@ def test_a_run_that_ended_before_its_deadline_is_not_told_after_it(set_up, chann
 
 
 @pytest.mark.parametrize(
-    ("gate", "answer", "waits"),
+    ("dag_id", "answer", "waits"),
     [
-        ({"approval": {}}, None, True),
-        ({"approval": {}}, {"approved": True, "at": "2026-01-01T00:00:00+00:00", "by": "Alice"}, False),
-        ({}, None, False),
+        ("retrain", None, True),
+        ("retrain", {"approved": True, "at": "2026-01-01T00:00:00+00:00", "by": "Alice"}, False),
+        ("ingest_images", None, False),
     ],
-    ids=["asked", "answered", "nobody is to be asked"],
+    ids=["asked", "answered", "another DAG's run of the same name"],
 )
 def test_a_late_run_that_waits_for_a_person_is_told_with_where_to_answer(
-    set_up, channels, http_sink, gate, answer, waits
+    set_up, channels, http_sink, dag_id, answer, waits
 ):
-    context = set_up(alerts=channels, gate=gate)
+    context = set_up(alerts=channels)
     asked = {"run_id": "manual__1", "variant": "vgg16", "decision_sha256": "0", "asked_at": "2026", "answer": answer}
     context.store.put("runs/manual__1/approval.json", json.dumps(asked).encode())
 
-    call_back("retrain", late("retrain"))
+    call_back(dag_id, late(dag_id))
 
     (alert,) = http_sink.received_at("/hook")
     assert ("waits for a person's approval" in alert["message"]) is waits
     assert (alert["links"][0]["name"] == "answer") is waits
+
+
+def test_a_late_run_is_told_also_where_the_store_cannot_say_what_it_waits_for(
+    set_up, channels, http_sink, closed_port, s3_credentials, caplog
+):
+    set_up(alerts=channels, store={"url": "s3://quartet", "endpoint_url": f"http://127.0.0.1:{closed_port}"})
+
+    call_back("retrain", late("retrain"))
+
+    assert len(http_sink.received_at("/hook")) == 1
+    assert "whether manual__1 waits for approval cannot be read" in caplog.text
 
 
 def test_a_missed_deadline_with_wrong_settings_is_logged(tmp_path, monkeypatch, caplog):

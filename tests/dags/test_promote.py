@@ -55,6 +55,7 @@ def run(load_dag):
         dag.deadline = None  # `dag.test` cannot take one
         for task in dag.tasks:
             task.retries = 0
+        dag.deadline = None  # apache/airflow#73428: dag.test() cannot write it down
         dag_run = dag.test(run_conf=conf)
         return {one.task_id: str(one.state) for one in dag_run.get_task_instances()}
 

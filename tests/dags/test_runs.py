@@ -97,8 +97,8 @@ def made(caplog, folder):
     return {found[1].removeprefix(f"{folder}/"): Path(found[1]).exists() for found in paths if found}
 
 
-def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, buttons, caplog, tmp_path):
-    context = set_up(WEAK_GATE)
+def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, buttons, http_sink, caplog, tmp_path):
+    context = set_up(WEAK_GATE, alerts={"webhook": {"url": http_sink.url}})
     caplog.set_level(logging.INFO, "quartet.task")
     drawn = upload_phantoms(context, tmp_path / "images")
 
@@ -136,6 +136,12 @@ def test_images_are_ingested_trained_on_and_promoted(set_up, run_dag, buttons, c
     snapshot = json.loads(context.store.get(f"snapshots/{record['snapshot_id']}/snapshot.json"))
     assert snapshot["images"] == drawn.good
     assert context.store.head("models/classifier/1/SHA256SUMS") is not None
+    (alert,) = (alert for alert in http_sink.bodies if alert["severity"] == "info")
+    assert alert["title"] == "retrain: version 1 is the champion"
+    facts = {fact["name"]: fact["value"] for fact in alert["facts"]}
+    assert (facts["version"], facts["variant"]) == ("1", champion.variant)
+    assert "95 % interval" in facts["macro F1"]
+    assert (facts["champion before"], facts["decided by"]) == ("none: it is the first", "gate")
     told = made(caplog, tmp_path / "store")
     assert all(told.values())
     assert {name.split("/")[0] for name in told} == {"arrivals", "snapshots", "landing", "runs", "models", "promotions"}
@@ -178,10 +184,13 @@ def test_second_retrain_extracts_nothing_and_a_rejected_one_still_gets_its_repor
     assert len(pages) == 2
     assert first.run_id != second.run_id
     assert (repeated["extract"], repeated["train[0]"]) == ("skipped", "success")
-    assert [alert["title"] for alert in http_sink.bodies] == ["retrain: narrow is not promoted"] * 2
+    # The second run was rejected for the same reason within the hour.
+    assert [alert["title"] for alert in http_sink.bodies] == ["retrain: narrow is not promoted"]
     assert http_sink.bodies[0]["facts"][0]["name"] == "macro F1"
     assert " short)" in http_sink.bodies[0]["facts"][0]["value"]
-    assert http_sink.bodies[0]["links"][0]["address"] in {context.store.uri(key) for key in pages}
+    page, kept, *_ = (link["address"] for link in http_sink.bodies[0]["links"])
+    assert kept in {context.store.uri(key) for key in pages}
+    assert page.partition("/quartet/runs/")[2] == kept.rpartition("/runs/")[2]
     assert_nothing_was_done(unchanged)
     assert f"(why not): nothing changed since run {first.run_id}, and the gate rejected narrow." in caplog.text
     assert_trained_with_its_own_settings(context, second.run_id)

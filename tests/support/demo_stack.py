@@ -44,7 +44,15 @@ SETTINGS = {
     "variants": {"narrow": {"backbone": "mobilenet", "alpha": 0.25}, "wide": {"backbone": "mobilenet", "alpha": 0.5}},
     "weights": "random",
     # Every epoch is kept, so that a training that is killed after its first one has something to go on from.
-    "train": {"epochs": 4, "units": 16, "heads": 2, "key_dim": 8, "checkpoint_seconds": 0},
+    "train": {
+        "epochs": 12,
+        "batch_size": 8,
+        "learning_rate": 0.003,
+        "units": 16,
+        "heads": 2,
+        "key_dim": 8,
+        "checkpoint_seconds": 0,
+    },
     "validation": {"min_images_per_class": 3},
     "gate": {"min_macro_f1": 0.0, "champion_margin": 0},
 }

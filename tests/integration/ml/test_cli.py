@@ -193,7 +193,19 @@ def test_predict_asks_the_model_server(quartet, server, drawn, protocol):
             "The object store at http://127.0.0.1:1 does not answer",
         ),
     ],
-    ids=["variant", "snapshot", "run", "nobody", "folder", "key", "file", "landing-zone", "model-server", "store"],
+    ids=[
+        "variant",
+        "snapshot",
+        "share",
+        "run",
+        "nobody",
+        "folder",
+        "key",
+        "file",
+        "landing-zone",
+        "model-server",
+        "store",
+    ],
 )
 def test_bad_input_names_the_value_and_ends_with_status_1(
     quartet, ingested, drawn, tmp_path, arguments, overrides, message

@@ -103,6 +103,9 @@ def test_secrets_are_dumped_only_when_asked_for(load):
         ({"smtp": SMTP | {"sender": f"{SECRET}@x\nBcc: a@b"}}, "alerts.smtp.sender: "),
         ({"webhook": {"url": "https://x", "headers": {"A": f"{SECRET}\r\nB: c"}}}, "alerts.webhook.headers.A: "),
         ({"webhook": {"url": "https://x", "headers": {"A\r\nB": SECRET}}}, "alerts.webhook.headers"),
+        ({"fold_minutes": -1}, "alerts.fold_minutes: "),
+        ({"fold_minutes": 7 * 24 * 60 + 1}, "alerts.fold_minutes: "),
+        ({"fold_minutes": float("nan")}, "alerts.fold_minutes: "),
     ],
 )
 def test_a_wrong_value_is_named_without_its_content(load, alerts, message):

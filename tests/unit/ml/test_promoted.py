@@ -81,7 +81,36 @@ def test_the_first_promotion_has_none_before(store):
     assert (told.before, told.has_before, told.macro_f1) == ("none: it is the first", False, UNKNOWN)
 
 
-def test_who_approved_is_named(store):
+AGAINST = "Against the gate: site B counts most. Rules missed: macro F1: 0.87, required at least 0.9."
+ORDER = {
+    "run_id": "run-2",
+    "variant": "vgg16",
+    "decision_sha256": "0",
+    "id": "manual__1",
+    "by": "Bob",
+    "reason": "site B counts most",
+    "at": "2026-01-01T12:30:00+00:00",
+    "through": "Airflow",
+    "compared": 1,
+    "champion": 1,
+    "missed": ["macro F1: 0.87, required at least 0.9"],
+    "overruled": "",
+    "against_the_gate": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("evidence", "said"),
+    [
+        ({"approval": ANSWER}, "Approved by Alice (id 3) on 2026-01-01 at 12:00 UTC."),
+        (
+            {"approval": ANSWER, "order": ORDER},
+            f"Bob decided on 2026-01-01 at 12:30 UTC to promote it. {AGAINST}",
+        ),
+    ],
+    ids=["approved", "against the gate"],
+)
+def test_the_person_who_decided_is_named(store, evidence, said):
     record_promotion(store, "m", "run-1", "mobilenet")
     before = newest_change(store, "m")
     document = before.to_dict() | {
@@ -89,12 +118,12 @@ def test_who_approved_is_named(store):
         "version": 2,
         "run_id": "run-2",
         "serving": {**before.to_dict()["serving"], "stable": 2},
-        "evidence": {"approval": ANSWER},
+        "evidence": evidence,
         "at": (NOON + timedelta(hours=1)).isoformat(),
     }
     append_change(store, "m", Change.from_dict(document))
 
-    assert describe_promotion(store, "m", 2).decided_by == "Approved by Alice (id 3) on 2026-01-01 at 12:00 UTC."
+    assert describe_promotion(store, "m", 2).decided_by == said
 
 
 def test_a_version_that_does_not_serve_any_more_is_not_told(store, evaluated):
