@@ -173,8 +173,8 @@ def test_predict_asks_the_model_server(quartet, server, drawn, protocol):
     [
         (["retrain", "--variant", "vgg99"], {}, "There is no variant 'vgg99'. Remedy: Known: narrow"),
         (["retrain", "--snapshot-id", "000009-none"], {}, "000009-none"),
-        (["promote", "no-such-run", "--reason", "why not"], {}, "There is no run 'no-such-run'"),
         (["retrain", "--min-macro-f1", "60"], {}, "Refused for this run: min_macro_f1 = 60.0: Input should be less"),
+        (["promote", "no-such-run", "--reason", "why not"], {}, "There is no run 'no-such-run'"),
         (["approve", "no-such-run", "--by", " "], {}, "Nobody is named."),
         (["upload", "no/such/folder"], {}, "There is no folder no/such/folder."),
         (["config"], {"QUARTET__TRAIN__EPOCS": "3"}, "unknown setting 'train.epocs'"),

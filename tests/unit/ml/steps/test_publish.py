@@ -64,7 +64,7 @@ def test_model_card_and_decision_travel_with_the_version(first_run):
     card = store.get("models/tiny/1/assets.extra/model_card.md").decode()
 
     assert card.startswith("# Model card: tiny, version 1\n")
-    assert "random, untrained weights (seed 1)" in card
+    assert r"random, untrained weights \(seed 1\)" in card
     assert json.loads(store.get("models/tiny/1/assets.extra/decision.json")) == first_run.decision
 
 
