@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from airflow_browser import open_browser, open_dialog, open_models, send, sign_in
-from demo_stack import make_root, run_demo, running_stack, stack_environment
+from demo_run import make_root, run_demo, stack_environment
+from demo_stack import running_stack
 from infra.local.credentials import ADMIN, VIEWER
 from ml.layout import run_key
 from ml.phantom import draw_phantoms

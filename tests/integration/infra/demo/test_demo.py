@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from demo_stack import make_root, run_demo, stack_environment
+from demo_run import make_root, run_demo, stack_environment
 from infra.local.processes import State
 
 pytestmark = pytest.mark.slow
