@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from browser import find_chromium
 
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 __all__ = [
     "choose_theme",
     "open_browser",
+    "open_dialog",
     "open_models",
-    "press_action",
     "read_table",
+    "send",
     "serious_faults",
     "sign_in",
     "tab_stops",
+    "trigger",
 ]
 
 #: Airflow's own pages ask for a dozen things of a server that shares two cores with a scheduler.
@@ -75,12 +78,46 @@ def choose_theme(page: Page, name: str) -> None:
     page.keyboard.press("Escape")
 
 
-def press_action(frame: Frame, label: str, reason: str) -> Locator:
-    """Open an action's dialog and give a reason; returns the dialog, which is yet to be sent."""
+def open_dialog(frame: Frame, label: str, reason: str) -> Locator:
+    """Press an action's button and give a reason; returns the dialog, which is yet to be sent."""
     frame.get_by_role("button", name=label, exact=True).click()
     dialog = frame.get_by_role("dialog")
     dialog.get_by_label("Reason").fill(reason)
     return dialog
+
+
+def send(frame: Frame, dialog: Locator) -> str:
+    """Send an action's dialog; returns the id of the run that the page then says it has started."""
+    dialog.locator("button[type=submit]").click()
+    said = frame.get_by_role("status").get_by_role("link")
+    said.wait_for()
+    return said.inner_text()
+
+
+def trigger(page: Page, dag_id: str, fields: Mapping[str, str], choices: Mapping[str, str]) -> str:
+    """Fill in Airflow's own form of a DAG and send it; returns the id of the run.
+
+    Args:
+        page: signed in.
+        dag_id: of the DAG.
+        fields: text by parameter; those of a section that is folded are unfolded.
+        choices: what to type to find an entry of a list, by parameter.
+    """
+    page.goto(f"/dags/{dag_id}")
+    page.get_by_test_id("trigger-dag-button").click()
+    form = page.get_by_role("dialog")
+    form.locator("[name^=element_]").first.wait_for(state="attached")
+    for section in form.locator("button[aria-expanded=false]").all():
+        section.click()
+    for name, text in fields.items():
+        form.locator(f"[name=element_{name}]").fill(text)
+    for name, text in choices.items():
+        form.locator(f"#element_{name} [role=combobox]").focus()
+        page.keyboard.type(text)
+        page.keyboard.press("Enter")
+    form.get_by_role("button", name="Trigger", exact=True).click()
+    page.wait_for_url(f"**/dags/{dag_id}/runs/*")
+    return unquote(page.url.rpartition("/")[2])
 
 
 def read_table(frame: Frame, selector: str) -> list[list[str]]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from demo_stack import stack_environment
+from demo_run import stack_environment
 
 
 @pytest.fixture(scope="module")
