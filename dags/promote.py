@@ -68,7 +68,9 @@ def promote() -> None:
             params["retrain_id"], params["reason"], who_asked(run), run.run_id, params["against_the_gate"]
         )
 
-        def at_work(run_id: str) -> bool:
+        def at_work(run_id: str) -> bool | None:
+            if not instance.get_dr_count("retrain", run_ids=[run_id]):
+                return None  # of the command line, or long gone from Airflow
             return bool(instance.get_dr_count("retrain", run_ids=[run_id], states=["queued", "running"]))
 
         with open_context(run=params["retrain_id"]) as context:

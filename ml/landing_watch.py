@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
     from ml.storage import ObjectInfo, Store
 
-__all__ = ["PATIENCE", "LandingWatch", "News", "Patience", "Told", "announce", "find_news"]
+__all__ = ["PATIENCE", "UNHEEDED", "LandingWatch", "News", "Patience", "Told", "announce", "find_news"]
 
 #: Passes after which news is told although the listing never rests, and after which news that comes on top of what
 #: was told is told although no ingest has looked yet.
 PATIENCE = 10
+#: Passes after which news is told again where no ingest has looked since: the one that was started may have died before
+#: it did, or never have begun.
+UNHEEDED = 60
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def find_news(listing: Iterable[ObjectInfo], seen: Seen) -> News | None:
 
 
 class Patience:
-    """Decides when news is told: once, and when nothing has been added for a pass.
+    """Decides when news is told: when nothing has been added for a pass, and again only where nobody has looked.
 
     Args:
         told: what was told before.
@@ -93,24 +96,33 @@ class Patience:
         self._last: str | None = None
         self._heard = 0
         self._since_told = PATIENCE
+        self._unheeded = 0
 
     def hear(self, news: News | None) -> bool:
         """Take in what a pass found; returns whether it is to be told now, and then counts it as told."""
         self._since_told += 1
         if news is None or self.is_told(news):
             self._last, self._heard = None, 0
-            return False
+            return news is not None and self._is_unheeded(news)
         rests, self._last = news.digest == self._last, news.digest
         self._heard += 1
         if not (rests or self._heard >= PATIENCE) or self._awaits_an_ingest(news):
             return False
         self.told = Told(news.digest, news.record)
-        self._last, self._heard, self._since_told = None, 0, 0
+        self._last, self._heard, self._since_told, self._unheeded = None, 0, 0, 0
         return True
 
     def is_told(self, news: News) -> bool:
         """Whether an ingest was started for just that."""
         return self.told is not None and self.told.digest == news.digest
+
+    def _is_unheeded(self, news: News) -> bool:
+        """Whether what was told long ago is as it was, and no ingest has looked since; counts the passes."""
+        assert self.told is not None
+        if self.told.record != news.record:
+            return False
+        self._unheeded = (self._unheeded + 1) % UNHEEDED
+        return self._unheeded == 0
 
     def _awaits_an_ingest(self, news: News) -> bool:
         """Whether the ingest that was started last has not looked yet: it will find this too."""

@@ -54,13 +54,13 @@ def require_named(request: PromotionRequest, settings: Settings) -> None:
         )
 
 
-def load_decided(store: Store, run_id: str, at_work: Callable[[str], bool] | None) -> Decided:
+def load_decided(store: Store, run_id: str, at_work: Callable[[str], bool | None] | None) -> Decided:
     """The gate's decision on a run that has ended.
 
     Args:
         store: with the runs.
         run_id: as Airflow or as the store spells it.
-        at_work: says whether a run, by its own id, is still going on; None where nobody knows.
+        at_work: says whether a run, by its own id, is still going on; None, it or its answer, where nobody knows.
 
     Raises:
         DataError: there is no such run, it goes on, or it ended before its gate.

@@ -27,9 +27,10 @@ from ml.errors import NotFoundError
 from ml.storage import dump_json, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ml.config import Settings
+    from ml.promotions import Change
     from ml.storage import Store
 
 __all__ = ["Precedent", "find_precedent", "identity_of", "record_precedent", "stands"]
@@ -117,24 +118,38 @@ def find_precedent(store: Store, identity: str, run_id: str) -> Precedent | None
     return found
 
 
-def stands(store: Store, precedent: Precedent, stable: int | None) -> str | None:
+def stands(store: Store, precedent: Precedent, changes: Sequence[Change]) -> str | None:
     """Why a run like an earlier one would change nothing; None where it might.
 
-    Either the earlier one's winner is the champion of today, and a tie with itself keeps it, or the gate rejected it
-    beside that champion. A winner that was cleared and does not serve, because nobody approved, it did not stand its
-    trial or was rolled back, may serve after another run.
+    Either the earlier one's winner is the champion of today, and a tie with itself keeps it, or somebody went back from
+    it, which the same weights do not answer, or the gate rejected it beside the champion of today. A winner that was
+    cleared and does not serve, because nobody approved or it did not stand its trial, may serve after another run.
 
     Args:
         store: of the runs.
         precedent: the earlier one.
-        stable: the version that serves now.
+        changes: the record of what serves, the oldest first.
     """
+    stable = changes[-1].serving.stable if changes else None
     published = _published(store, precedent.run_id)
     # With a warm start heads go on from the champion's: once that is their own, they are other heads.
     if published is not None and published == stable and not precedent.warm:
         return f"its winner {precedent.variant} serves as version {stable}"
+    back = _went_back(changes, published)
+    if back is not None and not precedent.warm:
+        return f"{back.by} went back from its winner {precedent.variant}, version {published} ({back.reason})"
     if not precedent.cleared and precedent.champion == stable:
         return f"the gate rejected {precedent.variant}"
+    return None
+
+
+def _went_back(changes: Sequence[Change], version: int | None) -> Change | None:
+    """The rollback that took a version out of production, where it has not come back since."""
+    for change in reversed(changes):
+        if change.action == "rollback" and change.evidence.get("from") == version:
+            return change
+        if change.action in ("promote", "rollback") and change.version == version:
+            return None
     return None
 
 

@@ -13,7 +13,13 @@ __all__ = ["RETRY_POLICY", "GrpcRule", "NamedRule"]
 
 #: Of what Quartet raises itself; the first rule that fits decides.
 REPLACED = ("ml.errors.CorruptShardError",)
-STAYS = ("ml.errors.ConfigError", "ml.errors.DataError", "ml.errors.WeightsError", "ml.errors.InvalidKeyError")
+STAYS = (
+    "ml.errors.ConfigError",
+    "ml.errors.DataError",
+    "ml.errors.InvalidKeyError",
+    "ml.errors.NotFoundError",
+    "ml.errors.WeightsError",
+)
 OUT_OF_MEMORY = ("builtins.MemoryError", "tensorflow.python.framework.errors_impl.ResourceExhaustedError")
 PASSES = ("ml.errors.StoreError", "ml.errors.ServingError")
 #: Trouble on the way to another machine, by whichever library met it.

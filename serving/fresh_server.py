@@ -176,7 +176,7 @@ def _fill(command: Sequence[str], places: dict[str, Any]) -> list[str]:
 
 def _start(arguments: list[str], log_path: Path) -> subprocess.Popen[bytes]:
     if shutil.which(arguments[0]) is None:
-        raise ServingError(
+        raise ConfigError(
             f"The model server cannot be started by {arguments[0]}: there is no such program.",
             "Correct `promotion.validation.command`.",
         )

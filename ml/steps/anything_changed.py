@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ml.plan import load_plan
-from ml.promotions import newest_change
+from ml.promotions import load_changes
 from ml.run_identity import find_precedent, stands
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def _compare(context: Context, run_id: str, plan: Mapping[str, Any]) -> tuple[bo
     earlier = find_precedent(context.store, plan["identity"], run_id)
     if earlier is None:
         return True, "Goes on: no earlier run had this snapshot, these settings and this code."
-    newest = newest_change(context.store, context.settings.model_name)
-    standing = stands(context.store, earlier, newest.serving.stable if newest else None)
+    standing = stands(context.store, earlier, load_changes(context.store, context.settings.model_name))
     if standing is None:
         return True, (
             f"Goes on: nothing changed since run {earlier.run_id}, but what that one came to is not what serves. "

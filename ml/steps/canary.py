@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ml.config import CanarySettings, Settings
     from ml.context import Context
     from ml.golden import Golden
+    from ml.promotions import Change
 
 __all__ = ["run"]
 
@@ -90,6 +91,8 @@ def _begin(context: Context, publication: Mapping[str, Any], longest: timedelta,
         before = changes[-1].serving if changes else ServingState()
         if before.canary == version:  # of a task that was killed
             return before
+        if before.canary is not None and _time_left(changes[-1], longest) > timedelta():
+            continue  # another one has begun since
         at = datetime.now(UTC) if waited else now
         change = change_of(changes, publication, "canary", "to be compared with the champion", at)
         try:
@@ -107,13 +110,17 @@ def _await_end(context: Context, version: int, longest: timedelta) -> bool:
         if newest is None or other is None or other == version:
             return waited
         # The trial's own record is the newest, unless what is stable was changed beside it.
-        left = newest.when + longest - datetime.now(UTC)
+        left = _time_left(newest, longest)
         if left <= timedelta():
             log.warning("version %d takes the place of version %d, whose trial has not ended", version, other)
             return waited
         log.info("version %d waits: version %d is on trial since %s", version, other, newest.at)
         waited = True
         time.sleep(min(POLL_SECONDS, left.total_seconds()))
+
+
+def _time_left(trial: Change, longest: timedelta) -> timedelta:
+    return trial.when + longest - datetime.now(UTC)
 
 
 def _compare(

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    context: Context, request: PromotionRequest, now: datetime, at_work: Callable[[str], bool] | None = None
+    context: Context, request: PromotionRequest, now: datetime, at_work: Callable[[str], bool | None] | None = None
 ) -> Order:
     """Keep the decision, which :func:`ml.steps.publish.run` and what follows then rest on.
 
@@ -46,7 +46,7 @@ def run(
         context: settings and store.
         request: what is wanted.
         now: when.
-        at_work: says whether a run, by its own id, is still going on; None where nobody knows.
+        at_work: says whether a run, by its own id, is still going on; None, it or its answer, where nobody knows.
 
     Returns:
         The decision; its ``run_id`` is the run's own.
@@ -65,7 +65,7 @@ def run(
     changes = load_changes(store, context.settings.model_name)
     require_not_promoted(changes, run_id, variant)
     approval = find_approval(store, run_id, decided)
-    if at_work is None:
+    if at_work is None or at_work(run_id) is None:
         require_answered(run_id, approval)
     candidate = _candidate(store, run_id, variant)
     require_materials(store, decided, candidate)

@@ -26,6 +26,7 @@ router = APIRouter()
 #: What the tokens of forms and of redirects are for.
 FORM, NOTICE = "form", "notice"
 MIN_REASON, MAX_REASON = 3, 1000
+LONGEST_VERSION = 9
 
 
 @router.post("/actions/{action}", dependencies=[Depends(may_start)])
@@ -40,8 +41,9 @@ async def start(request: Request, user: GetUserDep, action: str) -> RedirectResp
         _refuse_forged(form, user.get_id())
         reason = _reason(form)
         conf = {**READERS[action](form), "reason": reason}
-    run_id = await trigger(request, action, conf, reason)
-    notice = {"dag_id": action, "run_id": run_id, "paused": await is_paused(request, action)}
+    # Asked before: whatever fails after the run has begun would look as if it had not.
+    paused = await is_paused(request, action)
+    notice = {"dag_id": action, "run_id": await trigger(request, action, conf, reason), "paused": paused}
     query = urlencode({"notice": tokens.issue(NOTICE, notice)})
     return RedirectResponse(f"{root_of(request)}{PREFIX}/models?{query}", status.HTTP_303_SEE_OTHER)
 
@@ -55,7 +57,7 @@ def _refuse_foreign(request: Request) -> None:
 def _refuse_forged(form: FormData, user_id: str) -> None:
     if tokens.read(FORM, _text(form, "token")) != user_id:
         raise HTTPException(
-            status.HTTP_403_FORBIDDEN, "The form is not of your page, or is older than a day. Open the page again."
+            status.HTTP_403_FORBIDDEN, "The form is not of your page, or is older than half a day. Open the page again."
         )
 
 
@@ -70,8 +72,10 @@ def _reason(form: FormData) -> str:
 
 
 def _retrain(form: FormData) -> dict[str, Any]:
-    """All variants ticked are all of them, whatever the settings will name when the run starts."""
-    return {"variants": [str(name) for name in form.getlist("variants")], "force": _ticked(form, "force")}
+    variants = [str(name) for name in form.getlist("variants")]
+    if not variants:  # which the DAG's own form takes for all of them
+        raise HTTPException(status.HTTP_400_BAD_REQUEST, "No variant is ticked. Tick one or more.")
+    return {"variants": variants, "force": _ticked(form, "force")}
 
 
 def _promote(form: FormData) -> dict[str, Any]:
@@ -80,7 +84,7 @@ def _promote(form: FormData) -> dict[str, Any]:
 
 def _rollback(form: FormData) -> dict[str, Any]:
     text = _text(form, "version")
-    if text and not text.isdecimal():
+    if text and not (text.isdecimal() and len(text) <= LONGEST_VERSION):
         raise HTTPException(status.HTTP_400_BAD_REQUEST, f"{text!r} is no version. Choose one from the list.")
     return {"version": int(text)} if text else {}
 

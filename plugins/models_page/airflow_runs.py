@@ -58,8 +58,10 @@ async def _ask(request: Request, method: str, path: str, body: Any = None) -> An
 
 def _credentials(request: Request) -> dict[str, str]:
     """Of the user who asks; Airflow prefers a header to the cookie as well."""
-    given = request.headers.get("Authorization")
-    return {"Authorization": given or f"Bearer {request.cookies.get(COOKIE_NAME_JWT_TOKEN, '')}"}
+    given = request.headers.get("Authorization", "")
+    # Another scheme is a proxy's, and nothing to Airflow.
+    is_token = given.lower().startswith("bearer ")
+    return {"Authorization": given if is_token else f"Bearer {request.cookies.get(COOKIE_NAME_JWT_TOKEN, '')}"}
 
 
 def _words(response: httpx.Response) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.landing_watch import PATIENCE, LandingWatch, News, Patience, Told, announce, find_news
+from ml.landing_watch import PATIENCE, UNHEEDED, LandingWatch, News, Patience, Told, announce, find_news
 from ml.sightings import Seen, Sightings
 from ml.steps import list_arrivals
 from ml.storage import ObjectInfo
@@ -114,6 +114,20 @@ def test_a_restart_does_not_tell_again():
     patience = Patience(Told("a", "record"))
 
     assert not any(patience.hear(news("a")) for _ in range(3 * PATIENCE))
+
+
+def test_what_no_ingest_has_looked_at_for_long_is_told_again_and_again():
+    patience = Patience(Told("a", "record"))
+
+    told = [number for number in range(1, 2 * UNHEEDED + 1) if patience.hear(news("a"))]
+
+    assert told == [UNHEEDED, 2 * UNHEEDED]
+
+
+def test_what_an_ingest_has_looked_at_and_left_is_not_told_again():
+    patience = Patience(Told("a", "record"))
+
+    assert not any(patience.hear(news("a", record="next")) for _ in range(2 * UNHEEDED))
 
 
 EVENTS = st.lists(st.sampled_from(["new", "change", "remove", "labels", "pass", "pass", "pass", "ingest"]), max_size=60)

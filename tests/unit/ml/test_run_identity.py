@@ -4,7 +4,9 @@ import pandas as pd
 import pytest
 
 from ml import layout
+from ml.promotions import Change
 from ml.run_identity import Precedent, find_precedent, identity_of, record_precedent, stands
+from ml.serving_state import ServingState
 from ml.storage import dump_json
 
 PLAN = {"snapshot_id": "s1", "classes": ["a", "b"], "variants": ["vgg16"], "trials": 0}
@@ -109,32 +111,57 @@ def test_a_run_is_not_held_back_by_itself_or_by_one_that_was_removed(store):
     assert find_precedent(store, "digest", "first") is None
 
 
+def serving(*steps):
+    """The record of what serves after promotions and rollbacks to these versions."""
+    changes = []
+    for number, (action, version) in enumerate(steps, start=1):
+        before = changes[-1].serving.stable if changes else None
+        evidence = {"from": before} if action == "rollback" else {}
+        state = ServingState(stable=version, previous=before)
+        at = f"2026-01-0{number}T00:00:00+00:00"
+        changes.append(
+            Change(number, action, version, state, "run", "vgg16", "000001", "Ann", "worse on Mondays", at, evidence)
+        )
+    return changes
+
+
 def test_a_rejection_stands_while_the_champion_is_the_same(store):
-    assert stands(store, REJECTED, 3) == "the gate rejected vgg16"
-    assert stands(store, REJECTED, 2) is None
-    assert stands(store, REJECTED, None) is None
+    assert stands(store, REJECTED, serving(("promote", 3))) == "the gate rejected vgg16"
+    assert stands(store, REJECTED, serving(("promote", 2))) is None
+    assert stands(store, REJECTED, []) is None
 
 
 def test_a_promotion_stands_while_its_version_serves(store):
     store.put(layout.run_key("first", layout.PUBLICATION), dump_json({"version": 4}))
 
-    assert stands(store, CLEARED, 4) == "its winner vgg16 serves as version 4"
-    assert stands(store, CLEARED, 3) is None, "rolled back"
-    assert stands(store, CLEARED, None) is None
+    assert stands(store, CLEARED, serving(("promote", 4))) == "its winner vgg16 serves as version 4"
+    assert stands(store, CLEARED, serving(("promote", 4), ("promote", 5))) is None, "another one came"
+    assert stands(store, CLEARED, []) is None
+
+
+def test_the_same_weights_do_not_come_back_after_somebody_went_back_from_them(store):
+    store.put(layout.run_key("first", layout.PUBLICATION), dump_json({"version": 4}))
+    back = [("promote", 3), ("promote", 4), ("rollback", 3)]
+
+    assert stands(store, CLEARED, serving(*back)) == "Ann went back from its winner vgg16, version 4 (worse on Mondays)"
+    assert stands(store, CLEARED, serving(*back, ("promote", 5))) is not None, "whatever serves since"
+    again = serving(*back, ("rollback", 4), ("promote", 5))
+    assert stands(store, CLEARED, again) is None, "they did come back, and something else took their place"
 
 
 def test_a_rejected_winner_that_a_person_promoted_stands_while_it_serves(store):
     store.put(layout.run_key("first", layout.PUBLICATION), dump_json({"version": 4}))
 
-    assert stands(store, REJECTED, 4) == "its winner vgg16 serves as version 4"
+    assert stands(store, REJECTED, serving(("promote", 4))) == "its winner vgg16 serves as version 4"
 
 
 def test_a_winner_that_was_never_published_may_be_after_another_run(store):
-    assert stands(store, CLEARED, 3) is None, "nobody approved, or it did not stand its trial"
+    found = stands(store, CLEARED, serving(("promote", 3)))
+    assert found is None, "nobody approved, or it did not stand its trial"
 
 
 def test_heads_that_start_from_the_new_champions_are_other_heads(store):
     store.put(layout.run_key("first", layout.PUBLICATION), dump_json({"version": 4}))
     warm = Precedent("first", "vgg16", cleared=True, reason="Cleared.", champion=3, warm=True)
 
-    assert stands(store, warm, 4) is None
+    assert stands(store, warm, serving(("promote", 4))) is None

@@ -220,8 +220,9 @@ def test_what_waits_for_approval_in_airflow_is_answered_there(context, run_id, w
 def test_where_nobody_knows_whether_airflow_waits_the_question_is_to_be_answered(context, run_id, wish):
     ask_approval(context.store, run_id, decide(context.store, run_id), NOW)
 
-    with pytest.raises(DataError, match="Answer in Airflow, or run `quartet approve"):
-        order.run(context, wish, NOW)
+    for at_work in (None, lambda name: None):  # the latter where Airflow has no run of that name
+        with pytest.raises(DataError, match="Answer in Airflow, or run `quartet approve"):
+            order.run(context, wish, NOW, at_work)
 
 
 def test_a_question_that_nobody_waits_for_any_more_is_answered_by_it(context, run_id, wish):
