@@ -52,7 +52,6 @@ def context(cleared, set_up, tmp_path):
 def run(load_dag):
     def run(**conf):
         dag = load_dag("promote")
-        dag.deadline = None  # `dag.test` cannot take one
         for task in dag.tasks:
             task.retries = 0
         dag.deadline = None  # apache/airflow#73428: dag.test() cannot write it down

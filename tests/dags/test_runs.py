@@ -226,7 +226,7 @@ def assert_trained_with_its_own_settings(context, run_id):
     assert told in decision["reason"]
     page = context.store.get(run_key(run_id, "report.html")).decode()
     assert "train.epochs is 1 instead of 2" in page
-    assert "asked for by unknown user of Airflow (to see it)" in page
+    assert "asked for by dag_test (to see it)" in page
 
 
 def test_a_run_may_search_for_hyper_parameters(set_up, run_dag, tmp_path):
