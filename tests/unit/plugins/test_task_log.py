@@ -32,7 +32,7 @@ def said(caplog):
 
 def start(dag_id, run_id):
     try:
-        start_dag(dag_id, run_id)
+        start_dag(dag_id, run_id, reason="Brightness has drifted.")
     except DagRunTriggerException as started:
         return started
 
