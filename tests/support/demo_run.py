@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["DemoRun", "make_root", "run_demo", "stack_environment"]
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Below the limit of a test.
+SECONDS = 540
 PORTS = ("QUARTET_AIRFLOW_PORT", "QUARTET__SERVING__GRPC_PORT", "QUARTET__SERVING__REST_PORT")
 SETTINGS = {
     "model_name": "tiny",
@@ -82,14 +84,20 @@ class DemoRun:
 
 def run_demo(root: Path, data: Path, environ: Mapping[str, str]) -> DemoRun:
     """``make demo`` over a root of `make_root` and a folder of images."""
-    result = subprocess.run(
-        [sys.executable, "-m", "infra.local", "demo", "--root", str(root), "--data", str(data)],
-        cwd=ROOT,
-        env={**environ, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=540,
-    )
-    states = {component.state for component in stack.status(stack.load_layout(root, environ))}
+    layout = stack.load_layout(root, environ)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "infra.local", "demo", "--root", str(root), "--data", str(data)],
+            cwd=ROOT,
+            env={**environ, "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        # Killed, it leaves its stack running.
+        stack.down(layout)
+        raise
+    states = {component.state for component in stack.status(layout)}
     return DemoRun(result.returncode, result.stdout, result.stderr, states)
