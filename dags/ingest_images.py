@@ -26,7 +26,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, TaskGroup, dag, get_current_context
+from airflow.sdk import Metadata, dag, get_current_context
 
 from ml import layout
 from plugins.alerts import dag_alerts, warn_of_quality
@@ -37,7 +37,7 @@ from plugins.made import chunk_file, ingest_plan, key, snapshot_file
 from plugins.owner import owner_links
 from plugins.schedules import ingest_schedule
 from plugins.step_context import open_context
-from plugins.tasks import short_circuit_step, step
+from plugins.tasks import short_circuit_step, stage, step
 
 
 @dag(
@@ -162,10 +162,10 @@ def ingest_images() -> None:
 
     # The plan of an ingest lies under its id, so that tasks hand on nothing larger.
     ingest_id = "{{ run_id }}"
-    with _group("arrivals", "What arrived", "New objects of the landing zone, into the store or into quarantine."):
+    with stage("arrivals", "What arrived", "New objects of the landing zone, into the store or into quarantine."):
         chunks: Any = list_arrivals(ingest_id)
         taken: Any = take_in.partial(ingest_id=ingest_id).expand(chunk=chunks)
-    with _group(
+    with stage(
         "snapshot_and_quality", "Snapshot and quality", "A snapshot of all images, drawn, validated, published."
     ):
         arrivals: Any = assemble(ingest_id)
@@ -175,11 +175,6 @@ def ingest_images() -> None:
         published: Any = publish_snapshot(validation)
     taken >> arrivals
     published >> clear_landing()
-
-
-def _group(group_id: str, title: str, tooltip: str) -> TaskGroup:
-    """A stage of the graph; tasks keep their ids, by which people clear them."""
-    return TaskGroup(group_id, prefix_group_id=False, group_display_name=title, tooltip=tooltip)
 
 
 ingest_images()

@@ -20,7 +20,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import TaskGroup, dag, get_current_context
+from airflow.sdk import dag, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from plugins.alerts import dag_alerts, warn_of_findings
@@ -32,7 +32,7 @@ from plugins.owner import owner_links
 from plugins.schedules import monitor_schedule
 from plugins.starting import start_dag
 from plugins.step_context import open_context
-from plugins.tasks import step
+from plugins.tasks import stage, step
 
 
 @dag(
@@ -126,12 +126,7 @@ def monitor() -> None:
 
     # Everything a run writes lies under its id.
     monitor_id = "{{ run_id }}"
-    with TaskGroup(
-        "looks",
-        prefix_group_id=False,
-        group_display_name="Looks",
-        tooltip="At the servers, at what they were asked and at what they answered; each by itself.",
-    ):
+    with stage("looks", "Looks", "At the servers, at what they were asked and answered; each by itself."):
         looks: list[Any] = [look(monitor_id) for look in (check_serving, measure_traffic, measure_drift)]
     found: Any = report(monitor_id)
     looks >> found

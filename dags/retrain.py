@@ -30,7 +30,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, TaskGroup, dag, get_current_context
+from airflow.sdk import Metadata, dag, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from plugins.alerts import dag_alerts, tell_of_promotion, warn_of_canary, warn_of_rejection, warn_of_watch
@@ -42,7 +42,7 @@ from plugins.made import model_version, promotions, run_file
 from plugins.owner import owner_links
 from plugins.schedules import retrain_schedule
 from plugins.step_context import open_context
-from plugins.tasks import short_circuit_step, step
+from plugins.tasks import short_circuit_step, stage, step
 
 
 @dag(
@@ -300,17 +300,15 @@ def retrain() -> None:
 
     # Everything a run writes lies under its id, so tasks hand on references to it and nothing larger.
     retrain_id = "{{ run_id }}"
-    with _group(
-        "features", "Images and feature maps", "Which images the run has, and every one through the backbones."
-    ):
+    with stage("features", "Images and feature maps", "Which images the run has, and every one through the backbones."):
         variants: Any = split(retrain_id)
         changed: Any = anything_changed(retrain_id)
         parts: Any = list_missing(retrain_id)
         extracted: Any = extract.partial(retrain_id=retrain_id).expand(part=parts)
-    with _group("training", "Training", "A head for each variant, on the cached feature maps."):
+    with stage("training", "Training", "A head for each variant, on the cached feature maps."):
         tuned: Any = tune.partial(retrain_id=retrain_id).expand(variant=variants)
         trained: Any = train.partial(retrain_id=retrain_id).expand(variant=variants)
-    with _group(
+    with stage(
         "evaluation", "Evaluation and gate", "Candidates and champion side by side; whether the winner may go on."
     ):
         evaluated: Any = evaluate(retrain_id)
@@ -323,7 +321,7 @@ def retrain() -> None:
             doc_md="Wait for a person's approval, where the settings ask for it.",
         )
         reviewed: Any = review_labels(retrain_id)
-    with _group("promotion", "Promotion", "The winner as a version: published, tried, promoted, watched."):
+    with stage("promotion", "Promotion", "The winner as a version: published, tried, promoted, watched."):
         published: Any = publish(retrain_id, approve.output)
         tried: Any = canary(retrain_id)
         promoted: Any = promote(retrain_id, tried)
@@ -334,11 +332,6 @@ def retrain() -> None:
     published >> tried
     promoted >> watched >> page
     evaluated >> reviewed >> page
-
-
-def _group(group_id: str, title: str, tooltip: str) -> TaskGroup:
-    """A stage of the graph; tasks keep their ids, by which people clear them."""
-    return TaskGroup(group_id, prefix_group_id=False, group_display_name=title, tooltip=tooltip)
 
 
 retrain()

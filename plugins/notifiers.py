@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
-from airflow.sdk.configuration import conf
 
-from plugins.addresses import snapshot_page
+from plugins.addresses import base_address, snapshot_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,7 +101,7 @@ class DeadlineNotifier(BaseNotifier):
 
 def airflow_url(settings: Settings) -> str:
     """The address of Airflow's UI."""
-    return settings.alerts.base_url or conf.get("api", "base_url", fallback="http://localhost:8080")
+    return settings.alerts.base_url or base_address()
 
 
 def reference_of(context: Context) -> RunReference:

@@ -17,7 +17,6 @@ STAYS = (
     "ml.errors.ConfigError",
     "ml.errors.DataError",
     "ml.errors.InvalidKeyError",
-    "ml.errors.NotFoundError",
     "ml.errors.WeightsError",
 )
 OUT_OF_MEMORY = ("builtins.MemoryError", "tensorflow.python.framework.errors_impl.ResourceExhaustedError")

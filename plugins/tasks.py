@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
 from airflow.providers.standard.decorators.short_circuit import _ShortCircuitDecoratedOperator
+from airflow.sdk import TaskGroup
 from airflow.sdk.bases.decorator import task_decorator_factory
 
 from plugins.task_log import Telling, tell
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from plugins.links import PageLink
 
-__all__ = ["ShortCircuitStep", "Step", "short_circuit_step", "step"]
+__all__ = ["ShortCircuitStep", "Step", "short_circuit_step", "stage", "step"]
 
 
 class Step(_PythonDecoratedOperator):
@@ -76,3 +77,8 @@ def step(
 def short_circuit_step(**kwargs: Any) -> TaskDecorator:
     """``@task.short_circuit`` for the steps of this project."""
     return task_decorator_factory(decorated_operator_class=ShortCircuitStep, **kwargs)
+
+
+def stage(group_id: str, title: str, tooltip: str) -> TaskGroup:
+    """A stage of the graph; tasks keep their ids, by which people clear them."""
+    return TaskGroup(group_id, prefix_group_id=False, group_display_name=title, tooltip=tooltip)

@@ -163,14 +163,25 @@ def test_what_the_dag_refuses_is_said_in_airflows_words(visit, store):
         ({"token": lambda: tokens.issue(actions.NOTICE, "admin")}, {}, 403, "not of your page"),
         ({}, {"Sec-Fetch-Site": "cross-site"}, 403, "from another site"),
         ({}, {"Sec-Fetch-Site": "same-site"}, 403, "from another site"),
+        ({"variants": []}, {}, 400, "No variant is ticked"),
         ({"reason": "  a  "}, {}, 400, "has 1 characters"),
         ({"reason": "x" * 1001}, {}, 400, "has 1001 characters"),
     ],
-    ids=["no token", "not ours", "of another user", "for another purpose", "cross-site", "same-site", "short", "long"],
+    ids=[
+        "no token",
+        "not ours",
+        "of another user",
+        "for another purpose",
+        "cross-site",
+        "same-site",
+        "no variant",
+        "short",
+        "long",
+    ],
 )
 def test_a_form_that_is_not_of_ones_own_page_starts_nothing(visit, store, form, headers, status, words):
     before = started("retrain")
-    filled = {"token": lambda: form_token("admin"), "reason": "because"} | form
+    filled = {"token": lambda: form_token("admin"), "reason": "because", "variants": ["vgg16"]} | form
     data = {name: value() if callable(value) else value for name, value in filled.items()}
 
     answer = visit("admin").post(f"{PREFIX}/actions/retrain", data=data, headers=headers)
@@ -180,12 +191,21 @@ def test_a_form_that_is_not_of_ones_own_page_starts_nothing(visit, store, form, 
     assert started("retrain") == before
 
 
-def test_a_version_that_is_no_number_is_refused(visit, store):
-    form = {"token": form_token("admin"), "reason": "because", "version": "two"}
+@pytest.mark.parametrize("version", ["two", "-1", "9" * 5000])
+def test_a_version_that_is_no_number_is_refused(visit, store, version):
+    form = {"token": form_token("admin"), "reason": "because", "version": version}
 
     answer = visit("admin").post(f"{PREFIX}/actions/rollback", data=form)
 
     assert (answer.status_code, "is no version" in answer.text) == (400, True)
+
+
+def test_a_proxys_own_credentials_do_not_keep_a_signed_in_user_from_starting_a_run(visit, store):
+    form = {"token": form_token("admin"), "reason": "because", "variants": ["vgg16"]}
+
+    answer = visit("admin").post(f"{PREFIX}/actions/retrain", data=form, headers={"Authorization": "Basic eDp5"})
+
+    assert answer.status_code == 303, answer.text
 
 
 def test_a_notice_that_we_did_not_sign_is_not_shown(visit, store):
