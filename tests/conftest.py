@@ -15,8 +15,8 @@ import pytest
 from free_ports import free_ports
 
 TESTS = Path(__file__).parent
-#: Slow ones of these compute, in this process; none of them looks at the clock.
-SHARING = (TESTS / "unit", TESTS / "dags")
+#: Slow ones of these compute, and none of them looks at the clock.
+SHARING = (TESTS / "unit", TESTS / "dags", TESTS / "integration" / "ml")
 
 
 # First, since -m is applied in the same hook.
