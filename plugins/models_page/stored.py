@@ -40,13 +40,17 @@ def run_file(context: ContextDep, run_id: str, name: str) -> Response:
     """A run's page, or what it names."""
     if name not in FILES_OF_A_RUN:
         raise _missing(f"{name} of run {run_id}")
-    return _stored(context.store, layout.run_key(run_id, name))
+    return _stored(context.store, layout.run_key(run_id, name), "The task `report` writes it, at a run's end.")
 
 
 @router.get("/snapshots/{snapshot_id}/report/{path:path}")
 def snapshot_file(context: ContextDep, snapshot_id: str, path: str) -> Response:
     """A snapshot's page and Great Expectations' own ones."""
-    return _stored(context.store, layout.snapshot_key(snapshot_id, f"report/{path}"))
+    return _stored(
+        context.store,
+        layout.snapshot_key(snapshot_id, f"report/{path}"),
+        "The task `validate` writes it; `quartet forget` removes what shows a forgotten image.",
+    )
 
 
 @router.get("/monitoring/{monitor_id}/report.html")
@@ -63,7 +67,7 @@ def figure(context: ContextDep, run_id: str, variant: str, name: str) -> Respons
     return _stored(context.store, layout.run_key(run_id, variant, name))
 
 
-def _stored(store: Store, key: str) -> Response:
+def _stored(store: Store, key: str, hint: str = "") -> Response:
     media_type = TYPES.get(PurePosixPath(key).suffix)
     if media_type is None:
         raise _missing(key)
@@ -72,9 +76,10 @@ def _stored(store: Store, key: str) -> Response:
         validate_key(key)
         content = store.get(key)
     except (InvalidKeyError, NotFoundError) as error:
-        raise _missing(key) from error
+        raise _missing(key, hint) from error
     return Response(content, media_type=media_type, headers={"Content-Security-Policy": NO_SCRIPTS})
 
 
-def _missing(what: str) -> HTTPException:
-    return HTTPException(status.HTTP_404_NOT_FOUND, f"There is no {what} in the store, or it is not to be shown.")
+def _missing(what: str, hint: str = "") -> HTTPException:
+    words = f"There is no {what} in the store, or it is not to be shown. {hint}".rstrip()
+    return HTTPException(status.HTTP_404_NOT_FOUND, words)

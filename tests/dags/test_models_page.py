@@ -255,6 +255,13 @@ def test_nothing_else_of_the_store_is_shown(visit, store, path):
     assert visit("admin").get(f"{PREFIX}/{path}").status_code == 404
 
 
+def test_a_page_that_is_not_written_yet_says_who_writes_it(visit, store):
+    answer = visit("viewer").get(f"{PREFIX}/runs/manual-1/report.html")
+
+    assert answer.status_code == 404
+    assert "The task `report` writes it" in answer.text
+
+
 def test_a_store_that_cannot_be_read_is_said_and_not_kept(visit, set_up, monkeypatch, tmp_path):
     (tmp_path / "wrong.yaml").write_text("colour: red\n")
     monkeypatch.setenv("QUARTET_CONFIG", str(tmp_path / "wrong.yaml"))
