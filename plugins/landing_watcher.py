@@ -37,7 +37,7 @@ class LandingTrigger(BaseEventTrigger):
     """
 
     def __init__(self, poll_seconds: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.poll_seconds = poll_seconds
         self.failures = 0
         self._said = ""
@@ -55,7 +55,7 @@ class LandingTrigger(BaseEventTrigger):
             while True:
                 event = await self._look(watch)
                 if event is not None:
-                    yield TriggerEvent(event)
+                    yield TriggerEvent(event)  # type: ignore[no-untyped-call]
                 await asyncio.sleep(self.pause())
         finally:
             # A thread cannot be ended: it ends itself at the next object that it lists.
