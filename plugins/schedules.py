@@ -91,23 +91,23 @@ def landing_poll_seconds(environ: Mapping[str, str] | None = None) -> float | No
 def _asset_or_time(asset: Asset, environ: Mapping[str, str] | None, variable: str, default: str) -> Any:
     # Not above: the local stack sets these variables, and does without seconds of Airflow.
     from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable
+    from airflow.sdk.exceptions import AirflowTimetableInvalid
 
     text = _text(environ, variable, default)
     if text == NEVER:
         return [asset]
     timetable = CronTriggerTimetable(text, timezone="UTC", run_immediately=LATE)
     # Airflow checks a timetable of its own, but not one within another: the DAG would fail in the scheduler.
-    if not _is_cron(timetable.expression):
-        raise ConfigError(
-            f"{variable} = {text!r} is no schedule.", "Use a cron expression, @daily, never, or unset it."
-        )
+    error = ConfigError(
+        f"{variable} = {text!r} is no schedule.", "Use a cron expression, @hourly, @daily, @weekly, never, or unset it."
+    )
+    if len(timetable.expression.split()) != 5:  # six would be seconds, which the scheduler does not take
+        raise error
+    try:
+        timetable.validate()
+    except AirflowTimetableInvalid as invalid:
+        raise error from invalid
     return AssetOrTimeSchedule(timetable=timetable, assets=[asset])
-
-
-def _is_cron(expression: str) -> bool:
-    from croniter import croniter
-
-    return len(expression.split()) == 5 and croniter.is_valid(expression)
 
 
 def _text(environ: Mapping[str, str] | None, variable: str, default: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml.errors import DataError
 from ml.landing_watch import PATIENCE, UNHEEDED, LandingWatch, News, Patience, Told, announce, find_news
 from ml.sightings import Seen, Sightings
 from ml.steps import list_arrivals
@@ -297,3 +298,19 @@ def test_what_is_beyond_the_most_chunks_is_told_after_the_ingest(context, watch,
     list_arrivals.run(tight, "first", NOW)
 
     assert looks(watching) == [None, 1, None, None]
+
+
+def test_an_ingest_that_failed_at_labels_csv_has_seen_nothing_and_the_mended_table_is_told(
+    context, watch, store, put_image
+):
+    put_image("a", "1.png")
+    store.put(LABELS, b"no table")
+    watching = watch()
+    assert looks(watching) == [None, 1, None, None]
+    with pytest.raises(DataError, match="has the columns no table"):
+        list_arrivals.run(context, "first", NOW)
+    after_failure = looks(watching)
+    store.put(LABELS, b"key,label\na/1.png,b\n")
+
+    assert after_failure == [None] * 4
+    assert [one for one in looks(watching, PATIENCE) if one is not None] == [1]
