@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin
 
 from browser import find_chromium
 
@@ -62,7 +62,9 @@ def sign_in(browser: Browser, url: str, user: str, password: str) -> Page:
 
 
 def open_models(page: Page) -> Frame:
-    """Go to the Models page by Airflow's navigation; returns the frame in which Airflow shows it."""
+    """Go to the Models page, as it is now, by Airflow's navigation; returns the frame in which Airflow shows it."""
+    # From elsewhere: the page shows what was when it was opened, and Airflow opens nothing that is open.
+    page.goto(urljoin(page.url, "/"))
     _navigation(page).click()
     shown = page.wait_for_selector("iframe[title=Models]").content_frame()
     assert shown is not None
