@@ -109,17 +109,28 @@ def trigger(page: Page, dag_id: str, fields: Mapping[str, str], choices: Mapping
     page.get_by_test_id("trigger-dag-button").click()
     form = page.get_by_role("dialog")
     form.locator("[name^=element_]").first.wait_for(state="attached")
-    for section in form.locator("button[aria-expanded=false]").all():
-        section.click()
     for name, text in fields.items():
-        form.locator(f"[name=element_{name}]").fill(text)
+        field = form.locator(f"[name=element_{name}]")
+        _unfold(field)
+        field.fill(text)
     for name, text in choices.items():
-        form.locator(f"#element_{name} [role=combobox]").focus()
+        field = form.locator(f"#element_{name} [role=combobox]")
+        _unfold(field)
+        field.focus()
         page.keyboard.type(text)
         page.keyboard.press("Enter")
     form.get_by_role("button", name="Trigger", exact=True).click()
     page.wait_for_url(f"**/dags/{dag_id}/runs/*")
     return unquote(page.url.rpartition("/")[2])
+
+
+def _unfold(field: Locator) -> None:
+    """Open the section that a field stands in; Airflow closes another one for it."""
+    section = field.locator("xpath=ancestor::*[@data-scope='accordion' and @data-part='item'][1]")
+    heading = section.locator("button[data-part=item-trigger]").first
+    if heading.get_attribute("aria-expanded") == "false":
+        heading.click()
+    field.wait_for(state="visible")
 
 
 def read_table(frame: Frame, selector: str) -> list[list[str]]:
