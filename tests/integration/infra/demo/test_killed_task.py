@@ -49,7 +49,7 @@ def tries(stack, run):
 
 
 def weights_of(stack, version):
-    """Digests of a version's weights; graphs are written in another order each time, and assets name version and day."""
+    """Digests of a version's weights; a graph is written in another order each time, and assets name a version."""
     lines = stack.store.get(f"{model_prefix('tiny', version)}{SUMS}").decode().splitlines()
     sums = {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
     return {path: digest for path, digest in sums.items() if path.startswith("variables/")}
