@@ -16,7 +16,7 @@ def invoke(*arguments):
 def test_status_of_a_fresh_checkout_shows_everything_stopped(tmp_path):
     result = invoke("status", "--root", tmp_path)
     assert result.exit_code == 0
-    assert result.output.count("stopped") == 4
+    assert result.output.count("stopped") == 5
 
 
 def test_status_shows_what_a_component_that_died_printed_last(layout, python_component, wait_until):

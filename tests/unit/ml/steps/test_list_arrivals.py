@@ -27,6 +27,8 @@ def test_what_is_new_lies_in_chunks_of_the_size_that_is_set(store, make_settings
     assert [len(read_chunk(store, chunk)) for chunk in chunks] == [2, 2, 1]
     assert plan(store) == {
         "started_at": NOW.isoformat(),
+        "asked_by": "",
+        "reason": "",
         "chunks": chunks,
         "notes": [],
         "releases": [],
