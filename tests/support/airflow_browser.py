@@ -102,24 +102,31 @@ def trigger(page: Page, dag_id: str, fields: Mapping[str, str], choices: Mapping
     Args:
         page: signed in.
         dag_id: of the DAG.
-        fields: text by parameter; those of a section that is folded are unfolded.
+        fields: text by parameter.
         choices: what to type to find an entry of a list, by parameter.
     """
     page.goto(f"/dags/{dag_id}")
     page.get_by_test_id("trigger-dag-button").click()
     form = page.get_by_role("dialog")
-    form.locator("[name^=element_]").first.wait_for(state="attached")
-    for section in form.locator("button[aria-expanded=false]").all():
-        section.click()
     for name, text in fields.items():
-        form.locator(f"[name=element_{name}]").fill(text)
+        _unfolded(form, f"[name=element_{name}]").fill(text)
     for name, text in choices.items():
-        form.locator(f"#element_{name} [role=combobox]").focus()
+        _unfolded(form, f"#element_{name} [role=combobox]").focus()
         page.keyboard.type(text)
         page.keyboard.press("Enter")
     form.get_by_role("button", name="Trigger", exact=True).click()
     page.wait_for_url(f"**/dags/{dag_id}/runs/*")
     return unquote(page.url.rpartition("/")[2])
+
+
+def _unfolded(form: Locator, selector: str) -> Locator:
+    """A field of Airflow's form, whose section is opened where it is closed."""
+    field = form.locator(selector)
+    field.wait_for(state="attached")
+    section = form.locator("[data-scope=accordion][data-part=item]", has=field)
+    if section.get_attribute("data-state") == "closed":
+        section.locator("[data-part=item-trigger]").click()
+    return field
 
 
 def read_table(frame: Frame, selector: str) -> list[list[str]]:

@@ -49,10 +49,10 @@ def tries(stack, run):
 
 
 def weights_of(stack, version):
-    """Digests of a version's graph and weights; beside them lies what names version, run and day."""
+    """Digests of a version's weights; what lies beside them names its graph anew, and the version, run and day."""
     lines = stack.store.get(f"{model_prefix('tiny', version)}{SUMS}").decode().splitlines()
     sums = {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
-    return {path: digest for path, digest in sums.items() if not path.startswith("assets.extra/")}
+    return {path: digest for path, digest in sums.items() if path.startswith("variables/")}
 
 
 def test_a_retrain_is_started_from_the_page_with_the_reason_on_record(demo_stack, killed):
@@ -93,6 +93,7 @@ def test_what_it_publishes_is_whole_and_what_an_undisturbed_one_publishes(demo_s
     found = {path: hashlib.sha256(demo_stack.store.get(prefix + path)).hexdigest() for path in sums}
     assert found == sums
     assert set(keys_below(demo_stack, prefix)) == {*sums, SUMS}
+    assert len(weights_of(demo_stack, 2)) == 2
     assert weights_of(demo_stack, 2) == weights_of(demo_stack, 1)
 
 
@@ -100,7 +101,7 @@ def test_the_killed_promotion_leaves_one_champion_and_neither_trial_nor_server(d
     changes = load_changes(demo_stack.store, "tiny")
     servers = [one.info["cmdline"] for one in psutil.process_iter(["cmdline"]) if "serving.server" in _words(one)]
 
-    assert [(one.action, one.version) for one in changes] == [("promote", 1), ("canary", 2), ("promote", 2)]
+    assert [(one.action, one.version) for one in changes] == [("promote", 1), ("promote", 2)]
     assert (changes[-1].run_id, changes[-1].by) == (killed.run_id, "admin")
     assert "the tie is broken by a person" in changes[-1].reason
     assert (changes[-1].serving.stable, changes[-1].serving.canary) == (2, None)
