@@ -102,21 +102,16 @@ def trigger(page: Page, dag_id: str, fields: Mapping[str, str], choices: Mapping
     Args:
         page: signed in.
         dag_id: of the DAG.
-        fields: text by parameter; those of a section that is folded are unfolded.
+        fields: text by parameter.
         choices: what to type to find an entry of a list, by parameter.
     """
     page.goto(f"/dags/{dag_id}")
     page.get_by_test_id("trigger-dag-button").click()
     form = page.get_by_role("dialog")
-    form.locator("[name^=element_]").first.wait_for(state="attached")
     for name, text in fields.items():
-        field = form.locator(f"[name=element_{name}]")
-        _unfold(field)
-        field.fill(text)
+        _unfolded(form, f"[name=element_{name}]").fill(text)
     for name, text in choices.items():
-        field = form.locator(f"#element_{name} [role=combobox]")
-        _unfold(field)
-        field.focus()
+        _unfolded(form, f"#element_{name} [role=combobox]").focus()
         page.keyboard.type(text)
         page.keyboard.press("Enter")
     form.get_by_role("button", name="Trigger", exact=True).click()
@@ -124,13 +119,14 @@ def trigger(page: Page, dag_id: str, fields: Mapping[str, str], choices: Mapping
     return unquote(page.url.rpartition("/")[2])
 
 
-def _unfold(field: Locator) -> None:
-    """Open the section that a field stands in; Airflow closes another one for it."""
-    section = field.locator("xpath=ancestor::*[@data-scope='accordion' and @data-part='item'][1]")
-    heading = section.locator("button[data-part=item-trigger]").first
-    if heading.get_attribute("aria-expanded") == "false":
-        heading.click()
-    field.wait_for(state="visible")
+def _unfolded(form: Locator, selector: str) -> Locator:
+    """A field of Airflow's form, whose section is opened where it is closed."""
+    field = form.locator(selector)
+    field.wait_for(state="attached")
+    section = form.locator("[data-scope=accordion][data-part=item]", has=field)
+    if section.get_attribute("data-state") == "closed":
+        section.locator("[data-part=item-trigger]").click()
+    return field
 
 
 def read_table(frame: Frame, selector: str) -> list[list[str]]:

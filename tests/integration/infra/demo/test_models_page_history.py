@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ml.layout import run_summary_key
-from ml.promotions import append_change, newest_change
+from ml.promotions import append_change, load_changes
 from ml.run_summaries import pack_records
 from ml.storage import dump_json
 
@@ -23,7 +23,7 @@ REQUESTS = 15
 
 @pytest.fixture(scope="module")
 def years(demo_stack, killed_promotion):
-    """Summaries of 200 runs, one a day, of which no folder is left, and as many promotions of what serves anyway."""
+    """Summaries of 200 runs, one a day, of which no folder is left, and as many promotions."""
     store = demo_stack.store
     known = demo_stack.summaries()
     for day in range(1, RUNS + 1):
@@ -31,11 +31,17 @@ def years(demo_stack, killed_promotion):
         run_id = f"scheduled__{decided.isoformat()}"
         summary = known[day % len(known)] | {"run_id": run_id, "decided_at": decided.isoformat()}
         store.put(run_summary_key("tiny", run_id), dump_json(summary))
-    newest = newest_change(store, "tiny")
-    assert newest is not None
-    for number in range(newest.number + 1, newest.number + RUNS + 1):
-        again = replace(newest, number=number, action="promote", at=datetime.now(UTC).isoformat())
-        append_change(store, "tiny", again)
+    changes = load_changes(store, "tiny")
+    newest = changes[-1]
+    serving = newest.serving
+    assert serving.previous is not None
+    other = next(one for one in changes if one.version == serving.previous)
+    swapped = replace(other, serving=replace(serving, stable=serving.previous, previous=serving.stable))
+    # Both stay loaded, and at the end serves what serves now.
+    for number in range(1, RUNS + 1):
+        change = swapped if number % 2 else newest
+        when = datetime.now(UTC).isoformat()
+        append_change(store, "tiny", replace(change, number=newest.number + number, action="promote", at=when))
     pack_records(store, "tiny")
     return len(known) + RUNS
 
