@@ -120,12 +120,14 @@ def trigger(page: Page, dag_id: str, fields: Mapping[str, str], choices: Mapping
 
 
 def _unfolded(form: Locator, selector: str) -> Locator:
-    """A field of Airflow's form, whose section is opened where it is closed."""
+    """A field of Airflow's form, in its section, for which Airflow closes another one."""
     field = form.locator(selector)
     field.wait_for(state="attached")
-    section = form.locator("[data-scope=accordion][data-part=item]", has=field)
-    if section.get_attribute("data-state") == "closed":
-        section.locator("[data-part=item-trigger]").click()
+    section = field.locator("xpath=ancestor::*[@data-scope='accordion' and @data-part='item'][1]")
+    heading = section.locator("button[data-part=item-trigger]").first
+    if heading.get_attribute("aria-expanded") == "false":
+        heading.click()
+    field.wait_for(state="visible")
     return field
 
 
