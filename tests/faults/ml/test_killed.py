@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kill_points import kill_points
 from programs import run_program
 
 PROGRAM = Path(__file__).with_name("killed_ingest.py")
-POINTS = 40
+POINTS = kill_points(40)
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +58,7 @@ def report(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("ingest", "number"), [("first", "000001-"), ("second", "000002-")])
-def test_killed_at_forty_points_and_repeated_it_ends_as_if_undisturbed(report, ingest, number):
+def test_killed_at_many_points_and_repeated_it_ends_as_if_undisturbed(report, ingest, number):
     outcome = report[ingest]
 
     assert outcome["different"] == {}

@@ -11,11 +11,12 @@ import PIL.Image
 import pytest
 
 from contract_model import save_contract_model
+from kill_points import kill_points
 from labelled_servers import write_model_config
 from programs import run_program
 
 PROGRAM = Path(__file__).with_name("killed_batch.py")
-POINTS = 30
+POINTS = kill_points(30)
 
 pytestmark = pytest.mark.slow
 

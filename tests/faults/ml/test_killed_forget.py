@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kill_points import kill_points
 from programs import run_program
 
 PROGRAM = Path(__file__).with_name("killed_forget.py")
-POINTS = 25
+POINTS = kill_points(25)
 
 pytestmark = pytest.mark.slow
 

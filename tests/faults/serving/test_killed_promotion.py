@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from kill_points import kill_points
 from programs import run_program
 
 PROGRAM = Path(__file__).with_name("killed_promotion.py")
-POINTS = {"first": 2, "second": 30}
+POINTS = {"first": 2, "second": kill_points(30)}
 
 pytestmark = pytest.mark.slow
 

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from kill_points import kill_points
 from programs import run_program
 
 PROGRAM = Path(__file__).with_name("killed_sync.py")
-POINTS = 40
+POINTS = kill_points(40)
 
 pytestmark = pytest.mark.slow
 
 
-def test_killed_at_forty_points_and_repeated_it_ends_as_if_undisturbed(tmp_path):
+def test_killed_at_many_points_and_repeated_it_ends_as_if_undisturbed(tmp_path):
     outcome = json.loads(run_program(PROGRAM, tmp_path, POINTS).splitlines()[-1])
 
     assert outcome["different"] == {}
