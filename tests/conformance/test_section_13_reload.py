@@ -13,6 +13,8 @@ from tensorflow_serving.apis import model_management_pb2
 from model_configs import config, latest, model, specific
 from model_servers import wait_until
 
+#: The file is looked at every second; a machine that is busy with other tests needs a moment more.
+SOON = 6
 CHANGED = "For model m platform was tensorflow and new platform requested is caffe2"
 
 
@@ -226,7 +228,7 @@ def test_a_change_takes_effect_at_once_whatever_the_poll_interval(serve, speak_g
 
     assert operator.reload(config(model(base, specific(2)))).ok
 
-    wait_until(lambda: operator.predict([1.0]).value == [2.0], 2)
+    wait_until(lambda: operator.predict([1.0]).value == [2.0], SOON)
 
 
 def test_the_file_is_followed_and_a_broken_one_is_logged_once_and_skipped(
@@ -244,7 +246,7 @@ def test_the_file_is_followed_and_a_broken_one_is_logged_once_and_skipped(
     assert caplog.text.count("cannot be read") == 1
     assert speaker.predict([1.0]).value == [1.0]
     config_path.write_text(config(model(base, specific(2))))
-    wait_until(lambda: speaker.predict([1.0]).value == [2.0], 2)
+    wait_until(lambda: speaker.predict([1.0]).value == [2.0], SOON)
 
 
 def test_without_a_poll_interval_the_file_is_read_once(serve, speak, base, publish, config_path):
@@ -276,7 +278,7 @@ def test_a_new_model_in_the_file_that_never_comes_does_not_stop_the_file_from_be
     time.sleep(0.3)
     config_path.write_text(config(model(base, specific(2))))
 
-    wait_until(lambda: speaker.predict([1.0]).value == [2.0], 2)
+    wait_until(lambda: speaker.predict([1.0]).value == [2.0], SOON)
 
 
 def test_an_empty_list_at_the_start_opens_the_ports_at_once_and_the_file_brings_the_first_model(
