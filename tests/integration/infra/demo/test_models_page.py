@@ -32,7 +32,7 @@ def waiting(demo_stack, killed_promotion, admin, artefacts):
 def approved(demo_stack, waiting, admin, artefacts):
     """That run, after the administrator has approved it on the page to which the Models page leads."""
     page = open_models(admin)
-    page.get_by_text("waits for approval").wait_for()
+    page.get_by_role("note").filter(has_text="waits for approval").wait_for()
     admin.screenshot(path=artefacts / "models-waiting.png")
     page.get_by_role("link", name="Approve or reject").click()
     admin.wait_for_url(f"**/{quote(waiting.run_id)}/tasks/approve/required_actions")
