@@ -97,7 +97,7 @@ class StoreFigures:
     def snapshots(self) -> list[list[str]]:
         """Id, date, images, new ones, and the count of each class; the newest first."""
         keys = [key for key in self._keys("snapshots/") if key.endswith("/snapshot.json")]
-        return [self._snapshot(self.read(key)) for key in sorted(keys, reverse=True)]
+        return [self._snapshot(key) for key in sorted(keys, reverse=True)]
 
     def quarantine(self) -> dict[str, int]:
         """Refused objects by reason: those that have their bytes there, under each key that they came by."""
@@ -155,10 +155,11 @@ class StoreFigures:
             _meter(row["macro_f1"], row["metrics"]["intervals"]["macro_f1"]),
         ]
 
-    @staticmethod
-    def _snapshot(document: Mapping[str, Any]) -> list[str]:
-        counts = {label: sum(splits.values()) for label, splits in document["images_by_class"].items()}
-        classes = ", ".join(f"{label} {count}" for label, count in counts.items())
+    def _snapshot(self, key: str) -> list[str]:
+        document = self.read(key)
+        manifest = pd.read_parquet(io.BytesIO(self._store.get(key.replace("snapshot.json", "manifest.parquet"))))
+        counts = sorted(Counter(manifest["label"]).items())
+        classes = ", ".join(f"{label} {count}" for label, count in counts)
         made = _utc(document["created_at"])
         return [document["snapshot_id"], made, str(document["images"]), str(document["added"]), classes]
 
