@@ -38,7 +38,7 @@ def approved(demo_stack, waiting, admin, artefacts):
     admin.wait_for_url(f"**/{quote(waiting.run_id)}/tasks/approve/required_actions")
     admin.get_by_role("button", name="Approve").wait_for()
     admin.screenshot(path=artefacts / "approval.png", full_page=True)
-    evidence = admin.locator("main, body").last.inner_text()
+    evidence = admin.locator("body").inner_text()
     admin.get_by_role("button", name="Approve").click()
     return demo_stack.finish(waiting), evidence
 
