@@ -63,6 +63,8 @@ def sign_in(browser: Browser, url: str, user: str, password: str) -> Page:
 
 def open_models(page: Page) -> Frame:
     """Go to the Models page, as it is now, by Airflow's navigation; returns the frame in which Airflow shows it."""
+    # Behind another page a browser draws one picture a second, and what waits for a menu to stand still waits long.
+    page.bring_to_front()
     # From elsewhere: the page shows what was when it was opened, and Airflow opens nothing that is open.
     page.goto(urljoin(page.url, "/"))
     _navigation(page).click()

@@ -214,6 +214,7 @@ def test_the_page_follows_airflows_theme_without_serious_faults(admin, alone, ar
     choose_theme(admin, mode)
     shown.wait_for_selector(f"html[data-theme={ground}]", state="attached")
     admin.screenshot(path=artefacts / f"models-in-airflow-{ground}.png")
+    alone.bring_to_front()
     alone.reload()
     for picture in alone.locator("#pictures img").all():
         picture.scroll_into_view_if_needed()
@@ -230,6 +231,7 @@ def test_the_page_follows_airflows_theme_without_serious_faults(admin, alone, ar
 def test_an_open_dialog_has_no_serious_faults(admin, alone, artefacts, label, mode):
     open_models(admin)
     choose_theme(admin, mode)
+    alone.bring_to_front()
     alone.reload()
     alone.get_by_role("button", name=label, exact=True).click()
     alone.screenshot(path=artefacts / f"dialog-{label.lower()}-{mode.split()[0].lower()}.png")
