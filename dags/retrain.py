@@ -30,15 +30,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, dag, get_current_context
+from airflow.sdk import dag, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from plugins.alerts import dag_alerts, tell_of_promotion, warn_of_canary, warn_of_rejection, warn_of_watch
+from plugins import promotion_tasks
+from plugins.alerts import dag_alerts, warn_of_rejection
 from plugins.approval import LONGEST_WAIT, PromotionApproval
-from plugins.assets import CHAMPION, DEFAULT_ARGS, SNAPSHOT
+from plugins.assets import DEFAULT_ARGS, SNAPSHOT
 from plugins.forms import overrides_of, retrain_form, who_asked
-from plugins.links import MLFLOW_RUN, MODELS_PAGE, RUN_PAGE
-from plugins.made import model_version, promotions, run_file
+from plugins.links import MLFLOW_RUN, RUN_PAGE
+from plugins.made import run_file
 from plugins.owner import owner_links
 from plugins.schedules import retrain_schedule
 from plugins.step_context import open_context
@@ -198,77 +199,6 @@ def retrain() -> None:
             warn_of_rejection(context, decision)
         return {"promoted": decision["promoted"], "reason": decision["reason"]}
 
-    @step(
-        queue="gpu",
-        pool="gpu",
-        links=[RUN_PAGE, MODELS_PAGE],
-        makes=model_version,
-        returns="version",
-        task_display_name="Publish the winner",
-        doc_md="Export the winner, try it in a fresh model server, and publish it; skipped if it was rejected.",
-    )
-    def publish(retrain_id: str, decision: dict[str, Any]) -> int:
-        from ml.steps import publish
-
-        if not decision["promoted"]:
-            raise AirflowSkipException(decision["reason"])
-        with open_context(accelerator=True, run=retrain_id) as context:
-            return int(publish.run(context, retrain_id)["version"])
-
-    @step(
-        links=[RUN_PAGE, MODELS_PAGE],
-        makes=run_file("canary.json"),
-        task_display_name="Canary beside the champion",
-        doc_md="Serve the version beside the champion, and compare the two on the same images.",
-    )
-    def canary(retrain_id: str) -> dict[str, Any]:
-        from datetime import UTC, datetime
-
-        from ml.steps import canary
-
-        with open_context(run=retrain_id) as context:
-            trial = canary.run(context, retrain_id, datetime.now(UTC))
-            warn_of_canary(context.settings, trial)
-        return {"passed": trial["passed"], "reason": trial["reason"]}
-
-    @step(
-        inlets=[SNAPSHOT],
-        outlets=[CHAMPION],
-        links=[RUN_PAGE, MODELS_PAGE],
-        makes=promotions,
-        returns="version",
-        task_display_name="Promote to champion",
-        doc_md="Make the version the stable one, and the champion; skipped if it did not stand its trial.",
-    )
-    def promote(retrain_id: str, trial: dict[str, Any]) -> Any:
-        from datetime import UTC, datetime
-
-        from ml.event_facts import champion_facts
-        from ml.steps import promote
-
-        if not trial["passed"]:
-            raise AirflowSkipException(trial["reason"])
-        with open_context(run=retrain_id) as context:
-            promotion = promote.run(context, retrain_id, datetime.now(UTC))
-            tell_of_promotion(context, promotion)
-            facts = champion_facts(context, promotion["number"])
-        yield Metadata(CHAMPION, extra=facts)
-        return promotion["version"]
-
-    @step(
-        links=[RUN_PAGE, MODELS_PAGE],
-        makes=run_file("watch.json"),
-        task_display_name="Watch the new champion",
-        doc_md="Look after the new version for a while; go back to the one before if it does badly.",
-    )
-    def watch(retrain_id: str) -> dict[str, Any]:
-        from ml.steps import watch
-
-        with open_context(run=retrain_id) as context:
-            watched = watch.run(context, retrain_id)
-            warn_of_watch(context.settings, watched)
-        return {"kept": watched["kept"], "reason": watched["reason"]}
-
     # Where the maps are, so that none is fetched; it takes no accelerator, and must not keep `promote` waiting for one.
     @step(
         queue="gpu",
@@ -282,21 +212,6 @@ def retrain() -> None:
 
         with open_context(run=retrain_id) as context:
             return review_labels.run(context, retrain_id)
-
-    @step(
-        trigger_rule="none_failed",
-        links=[RUN_PAGE, MODELS_PAGE],
-        makes=run_file("report.html"),
-        task_display_name="Write the run's page",
-        doc_md="Write the run's page, whether the winner was promoted or not.",
-    )
-    def report(retrain_id: str) -> dict[str, Any]:
-        from datetime import UTC, datetime
-
-        from ml.steps import report
-
-        with open_context(run=retrain_id) as context:
-            return report.run(context, retrain_id, datetime.now(UTC))
 
     # Everything a run writes lies under its id, so tasks hand on references to it and nothing larger.
     retrain_id = "{{ run_id }}"
@@ -322,11 +237,11 @@ def retrain() -> None:
         )
         reviewed: Any = review_labels(retrain_id)
     with stage("promotion", "Promotion", "The winner as a version: published, tried, promoted, watched."):
-        published: Any = publish(retrain_id, approve.output)
-        tried: Any = canary(retrain_id)
-        promoted: Any = promote(retrain_id, tried)
-        watched: Any = watch(retrain_id)
-    page: Any = report(retrain_id)
+        published: Any = promotion_tasks.publish(retrain_id, approve.output)
+        tried: Any = promotion_tasks.canary(retrain_id)
+        promoted: Any = promotion_tasks.promote(retrain_id, tried)
+        watched: Any = promotion_tasks.watch(retrain_id)
+    page: Any = promotion_tasks.report(retrain_id)
     variants >> changed >> parts
     extracted >> tuned >> trained >> evaluated >> examined >> decided >> approve
     published >> tried
