@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ml import layout
 from ml.errors import AlreadyExistsError, ConflictError, DataError, NotFoundError
-from ml.storage import dump_json, read_json
+from ml.storage import dump_json, find_json
 
 if TYPE_CHECKING:
     from ml.storage import Store
@@ -131,19 +131,19 @@ def require_cleared(run_id: str, decided: Decided) -> None:
 
 def find_approval(store: Store, run_id: str, decided: Decided) -> Approval | None:
     """The request for approval of exactly this decision; None where there is none, or only of an earlier one."""
-    try:
-        approval = Approval.from_dict(read_json(store, layout.run_key(run_id, layout.APPROVAL)))
-    except NotFoundError:
-        return None
-    return approval if approval.decision_sha256 == decided.sha256 else None
+    approval = _newest(store, run_id)
+    return approval if approval and approval.decision_sha256 == decided.sha256 else None
 
 
 def waits_for_answer(store: Store, run_id: str) -> bool:
     """Whether a run has asked for approval, and nobody has answered."""
-    try:
-        return Approval.from_dict(read_json(store, layout.run_key(run_id, layout.APPROVAL))).answer is None
-    except NotFoundError:
-        return False
+    approval = _newest(store, run_id)
+    return approval is not None and approval.answer is None
+
+
+def _newest(store: Store, run_id: str) -> Approval | None:
+    document = find_json(store, layout.run_key(run_id, layout.APPROVAL))
+    return Approval.from_dict(document) if document is not None else None
 
 
 def ask_approval(store: Store, run_id: str, decided: Decided, now: datetime) -> Approval:

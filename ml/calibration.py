@@ -16,11 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from ml import layout
-from ml.errors import NotFoundError
 from ml.features import features_fingerprint
 from ml.machine import describe_machine
 from ml.precision import resolve_precision
-from ml.storage import dump_json, put_once, read_json
+from ml.storage import dump_json, find_json, put_once, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +95,7 @@ def choose_precision(
     if settings.features.precision != "auto":
         return settings.features.precision
     key = layout.calibration_key(variant, features_fingerprint(settings, variant, weights, "auto"), "precision.json")
-    decided = _read(context, key)
+    decided = find_json(context.store, key)
     if decided is None:
         found = _compare(freeze_in, read_sample)
         log.info(
@@ -123,7 +122,7 @@ def choose_batching(context: Context, settings: Settings, variant: str, fingerpr
     machine = describe_machine()
     name = f"{hashlib.sha256(machine.encode()).hexdigest()[:12]}.json"
     key = layout.calibration_key(variant, fingerprint, name)
-    known = _read(context, key)
+    known = find_json(context.store, key)
     if known is None:
         rates = _batch_rates(function, settings.images.size, gpu)
         best = max(rates, key=lambda one: rates[one])
@@ -145,13 +144,6 @@ def pooled_cosine(one: np.ndarray, other: np.ndarray) -> float:
     first, second = (maps.mean(axis=(1, 2), dtype=np.float64) for maps in (one, other))
     norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     return float(((first * second).sum(axis=1) / np.maximum(norms, np.finfo(np.float64).tiny)).min())
-
-
-def _read(context: Context, key: str) -> dict[str, Any] | None:
-    try:
-        return dict(read_json(context.store, key))
-    except NotFoundError:
-        return None
 
 
 def _compare(freeze_in: Callable[[str], Any], read_sample: Callable[[], np.ndarray]) -> Precision:

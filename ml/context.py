@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from ml import layout
 from ml.config import Settings, load_settings
-from ml.errors import NotFoundError
 from ml.run_settings import lay_over
-from ml.storage import Store, open_store, read_json
+from ml.storage import Store, find_json, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +37,7 @@ class Context:
         Raises:
             ConfigError: what was chosen does not go with the settings any more.
         """
-        try:
-            plan = read_json(self.store, layout.run_key(run_id, layout.PLAN))
-        except NotFoundError:
+        plan = find_json(self.store, layout.run_key(run_id, layout.PLAN))
+        if plan is None:
             return self
         return replace(self, settings=lay_over(self.settings, plan.get("overrides", {})))

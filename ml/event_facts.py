@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ml import layout
-from ml.errors import NotFoundError
 from ml.manifest import MANIFEST, from_parquet
 from ml.promotions import champion_of, load_changes
-from ml.storage import read_json
+from ml.storage import find_json
 
 if TYPE_CHECKING:
     from ml.context import Context
@@ -58,8 +57,6 @@ def champion_facts(context: Context, number: int) -> dict[str, Any]:
 
 
 def _macro_f1(context: Context, run_id: str, variant: str) -> float | None:
-    try:
-        evaluation = read_json(context.store, layout.run_key(run_id, "evaluation.json"))
-    except NotFoundError:
-        return None
-    return next((float(row["macro_f1"]) for row in evaluation["leaderboard"] if row["variant"] == variant), None)
+    evaluation = find_json(context.store, layout.run_key(run_id, "evaluation.json"))
+    rows = evaluation["leaderboard"] if evaluation is not None else ()
+    return next((float(row["macro_f1"]) for row in rows if row["variant"] == variant), None)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ml import layout
 from ml.context import Context
-from ml.errors import NotFoundError
 from ml.sightings import NO_LABELS, Seen, fingerprint, is_labels, read_seen
-from ml.storage import dump_json, read_json
+from ml.storage import dump_json, find_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -209,11 +208,8 @@ def announce(store: Store) -> News | None:
 
 
 def _read_told(store: Store) -> Told | None:
-    try:
-        document: dict[str, Any] = read_json(store, layout.TOLD)
-    except NotFoundError:
-        return None
-    return Told(document["digest"], document["record"])
+    document = find_json(store, layout.TOLD)
+    return Told(document["digest"], document["record"]) if document is not None else None
 
 
 def _write_told(store: Store, told: Told) -> None:

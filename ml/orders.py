@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from ml import layout
-from ml.errors import NotFoundError
-from ml.storage import dump_json
+from ml.storage import dump_json, find_json
 
 if TYPE_CHECKING:
     from ml.approval import Decided
@@ -114,12 +112,9 @@ class Order:
 
 def find_order(store: Store, run_id: str, decided: Decided) -> Order | None:
     """The decision to promote that was made on exactly this decision of the gate; None where there is none."""
-    try:
-        data = store.get(layout.run_key(run_id, layout.ORDER))
-    except NotFoundError:
-        return None
-    order = Order.from_dict(json.loads(data))
-    return order if order.decision_sha256 == decided.sha256 else None
+    document = find_json(store, layout.run_key(run_id, layout.ORDER))
+    order = Order.from_dict(document) if document is not None else None
+    return order if order and order.decision_sha256 == decided.sha256 else None
 
 
 def store_order(store: Store, order: Order) -> None:

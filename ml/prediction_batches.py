@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ml import layout
 from ml.errors import DataError, NotFoundError
-from ml.storage import dump_json, put_once, read_json
+from ml.storage import dump_json, find_json, put_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -157,9 +157,8 @@ def read_listing(store: Store, plan: BatchPlan, shard: str) -> list[Listed]:
 
 def find_plan(store: Store, batch_id: str) -> BatchPlan | None:
     """The plan of a batch, None where there is none."""
-    try:
-        document = read_json(store, layout.predictions_key(batch_id, "plan.json"))
-    except NotFoundError:
+    document = find_json(store, layout.predictions_key(batch_id, "plan.json"))
+    if document is None:
         return None
     return BatchPlan(**document | {name: tuple(document[name]) for name in ("classes", "shards")})
 
@@ -211,10 +210,7 @@ def read_part(store: Store, plan: BatchPlan, shard: str) -> Part | None:
 
 def finished_batch(store: Store, batch_id: str) -> dict[str, Any] | None:
     """What a finished batch says of itself, None for one that is not finished."""
-    try:
-        return dict(read_json(store, layout.predictions_key(batch_id, "batch.json")))
-    except NotFoundError:
-        return None
+    return find_json(store, layout.predictions_key(batch_id, "batch.json"))
 
 
 def store_batch(store: Store, plan: BatchPlan, document: Mapping[str, Any]) -> str:

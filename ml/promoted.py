@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ml import layout
 from ml.approval import Answer
-from ml.errors import NotFoundError
 from ml.orders import Order
 from ml.promotions import champion_of, load_changes
-from ml.storage import read_json
+from ml.storage import find_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,15 +67,8 @@ class _Run:
     """What a run has left of its evaluation and its decision; empty where that is gone."""
 
     def __init__(self, store: Store, run_id: str) -> None:
-        self.evaluation = _read(store, layout.run_key(run_id, "evaluation.json"))
-        self.decision = _read(store, layout.run_key(run_id, layout.DECISION))
-
-
-def _read(store: Store, key: str) -> dict[str, Any]:
-    try:
-        return dict(read_json(store, key))
-    except NotFoundError:
-        return {}
+        self.evaluation = find_json(store, layout.run_key(run_id, "evaluation.json")) or {}
+        self.decision = find_json(store, layout.run_key(run_id, layout.DECISION)) or {}
 
 
 def _before(champion: Champion | None, run: _Run) -> str:

@@ -23,8 +23,7 @@ import pandas as pd
 
 import ml
 from ml import layout
-from ml.errors import NotFoundError
-from ml.storage import dump_json, read_json
+from ml.storage import dump_json, find_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,10 +108,10 @@ def record_precedent(store: Store, identity: str, outcome: Precedent) -> None:
 
 def find_precedent(store: Store, identity: str, run_id: str) -> Precedent | None:
     """What another run of the same identity came to; None where there was none, or its decision is gone."""
-    try:
-        found = Precedent(**read_json(store, layout.run_by_identity_key(identity)))
-    except NotFoundError:
+    document = find_json(store, layout.run_by_identity_key(identity))
+    if document is None:
         return None
+    found = Precedent(**document)
     if found.run_id == run_id or store.head(layout.run_key(found.run_id, layout.DECISION)) is None:
         return None
     return found
@@ -155,10 +154,8 @@ def _went_back(changes: Sequence[Change], version: int | None) -> Change | None:
 
 def _published(store: Store, run_id: str) -> int | None:
     """As which version a run's winner was published, by the gate or by a person's own decision."""
-    try:
-        return int(read_json(store, layout.run_key(run_id, layout.PUBLICATION))["version"])
-    except NotFoundError:
-        return None
+    publication = find_json(store, layout.run_key(run_id, layout.PUBLICATION))
+    return int(publication["version"]) if publication is not None else None
 
 
 @cache

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ml import layout
 from ml.approval import find_approval, load_decision
-from ml.errors import NotFoundError
 from ml.gating import SEEN_IN_TRAINING
 from ml.orders import find_order
 from ml.page_parts import RuleView
-from ml.storage import read_json
+from ml.storage import find_json
 from ml.threads import map_ahead
 
 if TYPE_CHECKING:
@@ -112,14 +111,6 @@ def load_outcome(store: Store, run_id: str) -> RunOutcome:
         NotFoundError: the gate has not decided.
     """
     decided = load_decision(store, run_id)
-    later = map_ahead(
-        partial(_document, store, run_id), (layout.PUBLICATION, layout.CANARY, layout.WATCH), 3, "outcome"
-    )
+    keys = [layout.run_key(run_id, name) for name in (layout.PUBLICATION, layout.CANARY, layout.WATCH)]
+    later = map_ahead(partial(find_json, store), keys, 3, "outcome")
     return RunOutcome(decided, find_approval(store, run_id, decided), find_order(store, run_id, decided), *later)
-
-
-def _document(store: Store, run_id: str, name: str) -> dict[str, Any] | None:
-    try:
-        return dict(read_json(store, layout.run_key(run_id, name)))
-    except NotFoundError:
-        return None

@@ -10,7 +10,7 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ml.errors import AlreadyExistsError, InvalidKeyError
+from ml.errors import AlreadyExistsError, InvalidKeyError, NotFoundError
 from ml.threads import map_ahead
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = [
     "ObjectInfo",
     "Store",
     "dump_json",
+    "find_json",
     "put_in_batches",
     "put_once",
     "read_json",
@@ -158,6 +159,14 @@ def dump_json(value: Any) -> bytes:
 def read_json(store: Store, key: str) -> Any:
     """Read a JSON document."""
     return json.loads(store.get(key))
+
+
+def find_json(store: Store, key: str) -> dict[str, Any] | None:
+    """Read a JSON document; None where there is none."""
+    try:
+        return dict(read_json(store, key))
+    except NotFoundError:
+        return None
 
 
 def put_once(store: Store, key: str, data: bytes) -> None:
