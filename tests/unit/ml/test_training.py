@@ -11,6 +11,8 @@ from ml.features import FeatureReader, write_shard
 from ml.storage import open_store
 from ml.training import LabelledImages, predict_head, train_head
 
+pytestmark = pytest.mark.slow  # each test trains a head: two seconds, more than half a minute together
+
 SHAPE = (2, 2, 6)
 SETTINGS = TrainSettings(
     epochs=6,
