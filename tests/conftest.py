@@ -16,7 +16,7 @@ from free_ports import free_ports
 
 TESTS = Path(__file__).parent
 #: Slow ones of these compute, and none of them looks at the clock.
-SHARING = (TESTS / "unit", TESTS / "dags", TESTS / "integration" / "ml")
+SHARING = (TESTS / "unit", TESTS / "dags", TESTS / "faults" / "ml", TESTS / "integration" / "ml")
 
 
 # First, since -m is applied in the same hook.

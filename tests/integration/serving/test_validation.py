@@ -141,7 +141,7 @@ def test_other_servers_are_started_by_a_command(exported, images):
 @pytest.mark.parametrize(
     ("command", "error", "message"),
     [
-        pytest.param(["/no/such/server"], ServingError, "cannot be started by /no/such/server", id="no program"),
+        pytest.param(["/no/such/server"], ConfigError, "cannot be started by /no/such/server", id="no program"),
         pytest.param(["server", "--port={grpc}"], ConfigError, "grpc", id="unknown placeholder"),
     ],
 )
