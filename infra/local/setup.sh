@@ -37,5 +37,5 @@ fi
 
 echo "Installing what uv.lock names: 3 GB at the first time."
 VIRTUAL_ENV="$PWD/.venv" UV_PROJECT_ENVIRONMENT="$PWD/.venv" UV_PYTHON_DOWNLOADS=never \
-    .venv/bin/uv sync --frozen --quiet --python .venv/bin/python
+    .venv/bin/uv sync --frozen --quiet --extra stack --python .venv/bin/python
 touch .venv/.synced
