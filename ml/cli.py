@@ -18,6 +18,7 @@ from rich.table import Table
 from ml.batch_predict_command import batch_predict
 from ml.config import Settings, load_settings
 from ml.forget_command import forget
+from ml.housekeeping_command import housekeeping
 from ml.monitor_command import monitor
 from ml.predict_command import predict
 from ml.promote_command import promote
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.add_typer(quarantine, name="quarantine")
 app.command()(forget)
 app.command()(history)
+app.command()(housekeeping)
 app.command()(monitor)
 app.command()(retrain)
 app.command()(tune)
