@@ -234,5 +234,5 @@ def _planned(store: Store, found: Survey, now: datetime) -> None:
             for variant, one in (find_json(store, folder.prefix + "features.json") or {}).items():
                 found.features.setdefault(layout.features_prefix(variant, one["fingerprint"]), run)
         elif folder.has(layout.PLAN) and now - folder.newest < AT_WORK:
-            plan = find_json(store, folder.prefix + layout.PLAN) or {"variants": ()}
-            found.unplanned |= dict.fromkeys(plan["variants"], run)
+            plan = find_json(store, folder.prefix + layout.PLAN) or {}
+            found.unplanned |= dict.fromkeys(plan.get("variants", ()), run)
