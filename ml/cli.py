@@ -19,6 +19,7 @@ from ml.batch_predict_command import batch_predict
 from ml.config import Settings, load_settings
 from ml.exporter_command import exporter
 from ml.forget_command import forget
+from ml.housekeeping_command import housekeeping
 from ml.monitor_command import monitor
 from ml.predict_command import predict
 from ml.promote_command import promote
@@ -42,6 +43,7 @@ app.add_typer(quarantine, name="quarantine")
 app.command()(exporter)
 app.command()(forget)
 app.command()(history)
+app.command()(housekeeping)
 app.command()(monitor)
 app.command()(retrain)
 app.command()(tune)

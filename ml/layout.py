@@ -8,17 +8,21 @@ import re
 __all__ = [
     "ABLATION_ENDING",
     "ALERTS",
+    "ARRIVALS",
     "APPROVAL",
     "ATTRIBUTES",
     "ATTRIBUTES_FILE",
+    "BYTES_REMOVED",
     "CANARY",
     "CHAMPION_PREDICTIONS",
     "DECISION",
     "ENSEMBLE",
     "FEATURES",
     "FORGOTTEN",
+    "HOUSEKEEPING",
     "IMAGES",
     "INFRA_VALIDATION",
+    "INGEST_PLANS",
     "LABELS_FILE",
     "LANDING",
     "LATEST_SNAPSHOT",
@@ -28,6 +32,7 @@ __all__ = [
     "PAGE_IMAGES",
     "PLAN",
     "PREDICTIONS",
+    "MODELS",
     "MODEL_CARD",
     "PROMOTIONS",
     "PSEUDONYM_KEY",
@@ -35,7 +40,9 @@ __all__ = [
     "QUARANTINE",
     "RELEASES",
     "REQUESTS",
+    "REMOVED_RUNS",
     "RUNS",
+    "RUNS_BY_IDENTITY",
     "RUN_SUMMARIES",
     "SEEN",
     "SERVING_FACTS",
@@ -52,6 +59,7 @@ __all__ = [
     "attributes_key",
     "calibration_key",
     "features_prefix",
+    "housekeeping_key",
     "image_key",
     "ingest_key",
     "model_prefix",
@@ -64,6 +72,7 @@ __all__ = [
     "quarantine_keys",
     "release_key",
     "run_by_identity_key",
+    "removed_run_key",
     "request_image_key",
     "request_part_key",
     "request_parts",
@@ -84,6 +93,8 @@ SEEN = "arrivals/seen"
 TOLD = "arrivals/told.json"
 IMAGES = "images/"
 QUARANTINE = "quarantine/"
+#: Beside the records of a refused object: that its bytes were removed because their time was up.
+BYTES_REMOVED = "removed.json"
 RELEASES = "releases/"
 #: Tombstones: digests of pictures that are never to be taken in again.
 FORGOTTEN = "forgotten/"
@@ -94,12 +105,20 @@ ATTRIBUTES = "arrivals/attributes/"
 ATTRIBUTES_FILE = "attributes.parquet"
 FEATURES = "features/"
 RUNS = "runs/"
+RUNS_BY_IDENTITY = "runs-by-identity/"
+MODELS = "models/"
+ARRIVALS = "arrivals/"
+INGEST_PLANS = "arrivals/plans/"
 PROMOTIONS = "promotions/"
 #: What the Models page shows of each run and each snapshot, and copies of small records in one object, for whoever
 #: reads all of them.
 RUN_SUMMARIES = "summaries/runs/"
 SNAPSHOT_SUMMARIES = "summaries/snapshots/"
+#: Which runs were removed because their time was up.
+REMOVED_RUNS = "summaries/removed-runs/"
 PACKS = "packs/"
+#: What a run of `housekeeping` found to remove, and what became of it.
+HOUSEKEEPING = "housekeeping/"
 #: Batches of predictions, a folder each.
 PREDICTIONS = "predictions/"
 #: What is kept of requests, for whoever asks for it, and what was found about them.
@@ -153,7 +172,7 @@ def arrivals_key(chunk: str, name: str) -> str:
 
 def ingest_key(ingest_id: str) -> str:
     """Key of what one ingest found to do."""
-    return f"arrivals/plans/{safe_run_id(ingest_id)}.json"
+    return f"{INGEST_PLANS}{safe_run_id(ingest_id)}.json"
 
 
 def attributes_key(digest: str) -> str:
@@ -224,7 +243,7 @@ def run_key(run_id: str, *parts: str) -> str:
 
 def run_by_identity_key(identity: str) -> str:
     """Key of which run with such an identity the gate decided on last (:mod:`ml.run_identity`)."""
-    return f"runs-by-identity/{identity}.json"
+    return f"{RUNS_BY_IDENTITY}{identity}.json"
 
 
 def alert_key(digest: str) -> str:
@@ -239,7 +258,7 @@ def ablation_name(variant: str) -> str:
 
 def model_prefix(model_name: str, version: int) -> str:
     """Prefix of a published version."""
-    return f"models/{model_name}/{version}/"
+    return f"{MODELS}{model_name}/{version}/"
 
 
 def promotion_key(model_name: str, number: int) -> str:
@@ -250,6 +269,16 @@ def promotion_key(model_name: str, number: int) -> str:
 def run_summary_key(model_name: str, run_id: str) -> str:
     """Key of what the Models page shows of a run; without a run, the prefix of all."""
     return f"{RUN_SUMMARIES}{model_name}/" + (f"{safe_run_id(run_id)}.json" if run_id else "")
+
+
+def removed_run_key(run_id: str) -> str:
+    """Key of the record that a run was removed because its time was up."""
+    return f"{REMOVED_RUNS}{safe_run_id(run_id)}.json"
+
+
+def housekeeping_key(housekeeping_id: str, name: str) -> str:
+    """Key of a file about one run of `housekeeping`, e.g. ``report.json``."""
+    return f"{HOUSEKEEPING}{safe_run_id(housekeeping_id)}/{name}"
 
 
 def snapshot_summary_key(snapshot_id: str) -> str:

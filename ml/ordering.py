@@ -12,6 +12,7 @@ from ml.gating import SEEN_IN_TRAINING, RuleResult
 from ml.leaks import seen_in_training
 from ml.plan import load_plan, load_samples, was_fitted_to
 from ml.promotions import champion_of, promotion_of
+from ml.removed_runs import removed_on
 from ml.tombstones import forgotten_ids
 from ml.warm_start import trained_in
 
@@ -68,9 +69,9 @@ def load_decided(store: Store, run_id: str, at_work: Callable[[str], bool | None
     try:
         own_id = str(load_plan(store, run_id)["run_id"])
     except NotFoundError as error:
-        raise DataError(
-            f"There is no run {run_id!r} in {store.url}.", "Name a run of `retrain`, e.g. by the id on its page."
-        ) from error
+        raise _missing(store, run_id) from error
+    if removed_on(store, own_id) is not None:
+        raise _missing(store, own_id)
     if at_work is not None and at_work(own_id):
         raise _still_at_work(store, own_id)
     try:
@@ -80,6 +81,15 @@ def load_decided(store: Store, run_id: str, at_work: Callable[[str], bool | None
             f"Run {own_id} ended before its gate has decided, so it has no winner.",
             "Clear the task that failed, wait for it, or retrain.",
         ) from error
+
+
+def _missing(store: Store, run_id: str) -> DataError:
+    day = removed_on(store, run_id)
+    if day is not None:
+        return DataError(f"Run {run_id} was removed by retention on {day}.", "Retrain, or restore it from a backup.")
+    return DataError(
+        f"There is no run {run_id!r} in {store.url}.", "Name a run of `retrain`, e.g. by the id on its page."
+    )
 
 
 def _still_at_work(store: Store, run_id: str) -> DataError:

@@ -33,6 +33,8 @@ def store_plan(store: Store, plan: Mapping[str, Any], samples: pd.DataFrame) -> 
     samples.to_parquet(buffer, index=False)
     store.put(layout.run_key(run_id, "samples.parquet"), buffer.getvalue())
     store.put(layout.run_key(run_id, layout.PLAN), dump_json(plan))
+    # A run of a name that was removed before is another one.
+    store.delete(layout.removed_run_key(run_id))
 
 
 def load_plan(store: Store, run_id: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ml import layout
 from ml.errors import DataError
 from ml.snapshots import latest_snapshot
-from ml.storage import read_json
+from ml.storage import find_json, read_json
 from ml.tombstones import FORGOTTEN, read_tombstone
 
 if TYPE_CHECKING:
@@ -93,8 +93,15 @@ def show_refused(store: Store, row: Mapping[Hashable, Any]) -> QuarantinedObject
         sha256=row["image_id"],
         bytes=int(row["bytes"]),
         quarantined_at=record["quarantined_at"],
-        uri=store.uri(object_key),
+        uri=_where(store, object_key),
     )
+
+
+def _where(store: Store, object_key: str) -> str:
+    if store.head(object_key) is not None:
+        return store.uri(object_key)
+    removed = find_json(store, object_key.removesuffix("object") + layout.BYTES_REMOVED)
+    return f"removed by retention on {removed['removed_at'][:10]}" if removed else "gone: nobody knows why"
 
 
 def _show_forgotten(store: Store, row: Mapping[Hashable, Any]) -> QuarantinedObject:

@@ -122,6 +122,17 @@ class Registry:
         for name, value in tags.items():
             self._client.set_tag(mlflow_run_id, name, value[:MAX_TAG])
 
+    def tag_run_if_there(self, mlflow_run_id: str, tags: Mapping[str, str]) -> None:
+        """The same; a run that was deleted is left alone."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.tag_run(mlflow_run_id, tags)
+        except MlflowException as error:
+            # A run that was marked as deleted takes no tags.
+            if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                raise
+
     def finish_run(self, mlflow_run_id: str, tags: Mapping[str, str]) -> None:
         """Mark a run finished, with tags."""
         self.tag_run(mlflow_run_id, tags)
@@ -204,6 +215,17 @@ class Registry:
                 self._client.delete_registered_model_alias(name, alias)
             elif version is not None and aliases.get(alias) != version:
                 self._client.set_registered_model_alias(name, alias, str(version))
+
+    def aliases(self) -> dict[str, int]:
+        """The versions that aliases name, whoever set them."""
+        return self._aliases()
+
+    def record_removed(self, version: int, reason: str) -> None:
+        """Say of a version that its files are gone; its number stays taken. One that is not known is left alone."""
+        if self._knows(version):
+            name = self._settings.model_name
+            self._client.update_model_version(name, str(version), description=reason[:MAX_TAG])
+            self._client.set_model_version_tag(name, str(version), STATE_TAG, "removed")
 
     def _knows(self, version: int) -> bool:
         return any(int(one.version) == version for one in self._model_versions())

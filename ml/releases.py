@@ -11,7 +11,9 @@ from ml.arrivals import Arrival
 from ml.errors import ConfigError, DataError
 from ml.images import RefusedImageError
 from ml.labels import LABEL_REASONS
+from ml.snapshots import latest_snapshot
 from ml.storage import dump_json, put_once, read_json
+from ml.threads import map_ahead
 from ml.tombstones import FORGOTTEN
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from ml.labels import Labeller
     from ml.storage import Store
 
-__all__ = ["pending_releases", "release_objects", "released_arrivals"]
+__all__ = ["pending_objects", "pending_releases", "release_objects", "released_arrivals"]
+
+WORKERS = 8
 
 
 def release_objects(
@@ -44,7 +48,8 @@ def release_objects(
 
     Raises:
         ConfigError: the label is none of the declared ones.
-        DataError: a label is needed to settle a conflict, and none is given; or an object was forgotten.
+        DataError: a label is needed to settle a conflict, and none is given; or an object was forgotten, or its bytes
+            were removed.
     """
     gone = refused[refused["reason"] == FORGOTTEN]
     if not gone.empty:
@@ -62,6 +67,7 @@ def release_objects(
         raise DataError(
             f"{one['source_key']} is in quarantine for its label ({one['reason']}).", "Say the right one: --label."
         )
+    _require_bytes(store, refused.to_dict("records"))
     record: dict[str, Any] = {
         "released_at": now.isoformat(),
         "by": by,
@@ -79,6 +85,13 @@ def pending_releases(store: Store, done: Iterable[str]) -> list[dict[str, Any]]:
     """The releases that no published snapshot has carried out, the oldest first."""
     carried_out = {layout.release_key(release_id) for release_id in done}
     return [read_json(store, info.key) for info in store.list(layout.RELEASES) if info.key not in carried_out]
+
+
+def pending_objects(store: Store) -> frozenset[str]:
+    """Keys under quarantine of what the next ingest looks at again."""
+    latest = latest_snapshot(store)
+    releases = pending_releases(store, latest.record["releases"] if latest else ())
+    return frozenset(_stored_at(one) for release in releases for one in release["objects"])
 
 
 def released_arrivals(releases: Iterable[dict[str, Any]], labeller: Labeller) -> Iterator[Arrival]:
@@ -101,7 +114,27 @@ def released_arrivals(releases: Iterable[dict[str, Any]], labeller: Labeller) ->
                 reason=reason,
                 detail=detail,
                 release=release["release_id"],
-                stored_at=layout.quarantine_keys(one["reason"], one["sha256"], one["source_key"])[0],
+                stored_at=_stored_at(one),
+            )
+
+
+def _stored_at(one: Mapping[str, Any]) -> str:
+    return layout.quarantine_keys(one["reason"], one["sha256"], one["source_key"])[0]
+
+
+def _require_bytes(store: Store, rows: Iterable[Mapping[Hashable, Any]]) -> None:
+    """Whether there is something to look at again.
+
+    Raises:
+        DataError: an object's bytes were removed because their time was up, or are gone.
+    """
+    keys = {layout.quarantine_keys(row["reason"], row["image_id"], row["source_key"])[0]: row for row in rows}
+    heads = map_ahead(store.head, keys, WORKERS, "releases")
+    for row, head in zip(keys.values(), heads, strict=True):
+        if head is None:
+            raise DataError(
+                f"The bytes of {row['source_key']} are not in quarantine any more (`retention.quarantine_days`).",
+                "Upload it again under another key, or release the others only.",
             )
 
 

@@ -45,6 +45,7 @@ INDIFFERENT = {
     "promotion",
     "serving",
     "monitoring",
+    "retention",
     "alerts",
     "tracking_uri",
     "artifact_uri",

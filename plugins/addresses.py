@@ -12,6 +12,7 @@ __all__ = [
     "PREFIX",
     "base_address",
     "data_docs_page",
+    "housekeeping_page",
     "models_page",
     "monitoring_page",
     "run_page",
@@ -50,6 +51,11 @@ def data_docs_page(base_url: str, snapshot_id: str) -> str:
 def monitoring_page(base_url: str, monitor_id: str) -> str:
     """The page that a run of `monitor` has written."""
     return f"{base_url.rstrip('/')}{PREFIX}/monitoring/{_part(safe_run_id(monitor_id))}/report.html"
+
+
+def housekeeping_page(base_url: str, housekeeping_id: str) -> str:
+    """The page that a run of `housekeeping` has written."""
+    return f"{base_url.rstrip('/')}{PREFIX}/housekeeping/{_part(safe_run_id(housekeeping_id))}/report.html"
 
 
 def _part(text: str) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "VARIANTS_VARIABLE",
     "batch_predict_form",
+    "housekeeping_form",
     "ingest_form",
     "monitor_form",
     "overrides_of",
@@ -175,6 +176,18 @@ def ingest_form() -> dict[str, Param]:
     """Of `ingest_images`: nothing that must be said."""
     return {
         "reason": _reason("What these images are, e.g. their source; kept in the snapshot and shown on its page."),
+    }
+
+
+def housekeeping_form() -> dict[str, Param]:
+    """Of `housekeeping`: whether it only looks."""
+    return {
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Only look",
+            description="Write the page that says what would go and why, and remove nothing.",
+        ),
     }
 
 

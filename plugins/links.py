@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DATA_DOCS",
     "EXTRA_LINKS",
+    "HOUSEKEEPING_PAGE",
     "MLFLOW_RUN",
     "MODELS_PAGE",
     "MONITOR_PAGE",
@@ -97,6 +98,17 @@ class MonitorPage(PageLink):
         return addresses.monitoring_page(addresses.base_address(), telling.run_id) if written else ""
 
 
+class HousekeepingPage(PageLink):
+    """The page of a run of `housekeeping`: what goes or went, what stays, and why."""
+
+    title = "Housekeeping's page"
+
+    def find(self, telling: Telling) -> str:
+        """Of the task's run; empty until it is written."""
+        written = telling.result is not None
+        return addresses.housekeeping_page(addresses.base_address(), telling.run_id) if written else ""
+
+
 class MlflowRun(PageLink):
     """The run of one candidate at the tracking server; none where this is a file or a database, without pages."""
 
@@ -128,8 +140,17 @@ class ModelsPage(PageLink):
 
 RUN_PAGE, SNAPSHOT_PAGE, DATA_DOCS = RunPage(), SnapshotPage(), DataDocs()
 MONITOR_PAGE, MLFLOW_RUN, MODELS_PAGE = MonitorPage(), MlflowRun(), ModelsPage()
+HOUSEKEEPING_PAGE = HousekeepingPage()
 #: All there are.
-EXTRA_LINKS: list[PageLink] = [RUN_PAGE, SNAPSHOT_PAGE, DATA_DOCS, MONITOR_PAGE, MLFLOW_RUN, MODELS_PAGE]
+EXTRA_LINKS: list[PageLink] = [
+    RUN_PAGE,
+    SNAPSHOT_PAGE,
+    DATA_DOCS,
+    MONITOR_PAGE,
+    HOUSEKEEPING_PAGE,
+    MLFLOW_RUN,
+    MODELS_PAGE,
+]
 
 
 def _snapshot_with(telling: Telling, name: str) -> str:

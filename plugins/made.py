@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "batch_file",
     "chunk_file",
+    "housekeeping_file",
     "ingest_plan",
     "key",
     "model_version",
@@ -57,6 +58,11 @@ def batch_file(name: str) -> Callable[[Telling], str]:
 def monitor_file(name: str) -> Callable[[Telling], str]:
     """Of a run of `monitor`."""
     return lambda telling: layout.monitoring_key(_model_name(telling), layout.safe_run_id(telling.run_id), name)
+
+
+def housekeeping_file(name: str) -> Callable[[Telling], str]:
+    """Of a run of `housekeeping`."""
+    return lambda telling: layout.housekeeping_key(telling.run_id, name)
 
 
 def model_version(telling: Telling) -> str:

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset
 
 __all__ = [
+    "HOUSEKEEPING_SCHEDULE_VARIABLE",
     "INGEST_SCHEDULE_VARIABLE",
     "LANDING_POLL_VARIABLE",
     "MONITOR_SCHEDULE_VARIABLE",
     "NEVER",
     "RETRAIN_SCHEDULE_VARIABLE",
+    "housekeeping_schedule",
     "ingest_schedule",
     "landing_poll_seconds",
     "monitor_schedule",
@@ -33,8 +35,9 @@ __all__ = [
 MONITOR_SCHEDULE_VARIABLE = "QUARTET_MONITOR_SCHEDULE"
 INGEST_SCHEDULE_VARIABLE = "QUARTET_INGEST_SCHEDULE"
 RETRAIN_SCHEDULE_VARIABLE = "QUARTET_RETRAIN_SCHEDULE"
+HOUSEKEEPING_SCHEDULE_VARIABLE = "QUARTET_HOUSEKEEPING_SCHEDULE"
 NEVER = "never"
-MONITOR_DEFAULT, INGEST_DEFAULT, RETRAIN_DEFAULT = "@hourly", "@daily", NEVER
+MONITOR_DEFAULT, INGEST_DEFAULT, RETRAIN_DEFAULT, HOUSEKEEPING_DEFAULT = "@hourly", "@daily", NEVER, "@weekly"
 #: Seconds from one look at the landing zone to the next.
 LANDING_POLL_VARIABLE = "QUARTET_LANDING_POLL_SECONDS"
 POLL_DEFAULT, LONGEST_POLL = 60.0, 86400.0
@@ -48,8 +51,12 @@ def monitor_schedule(environ: Mapping[str, str] | None = None) -> str | None:
 
     Airflow itself says what is wrong with a text that is no schedule.
     """
-    text = _text(environ, MONITOR_SCHEDULE_VARIABLE, MONITOR_DEFAULT)
-    return None if text == NEVER else text
+    return _time(environ, MONITOR_SCHEDULE_VARIABLE, MONITOR_DEFAULT)
+
+
+def housekeeping_schedule(environ: Mapping[str, str] | None = None) -> str | None:
+    """The schedule of `housekeeping`, likewise."""
+    return _time(environ, HOUSEKEEPING_SCHEDULE_VARIABLE, HOUSEKEEPING_DEFAULT)
 
 
 def ingest_schedule(landing: Asset, environ: Mapping[str, str] | None = None) -> Any:
@@ -86,6 +93,11 @@ def landing_poll_seconds(environ: Mapping[str, str] | None = None) -> float | No
     if seconds != 0 and not 1 <= seconds <= LONGEST_POLL:
         raise ConfigError(f"{LANDING_POLL_VARIABLE} = {text!r} is out of range.", remedy)
     return seconds or None
+
+
+def _time(environ: Mapping[str, str] | None, variable: str, default: str) -> str | None:
+    text = _text(environ, variable, default)
+    return None if text == NEVER else text
 
 
 def _asset_or_time(asset: Asset, environ: Mapping[str, str] | None, variable: str, default: str) -> Any:

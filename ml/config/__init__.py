@@ -12,6 +12,7 @@ from ml.config.gate import LONGEST_WAIT_HOURS, ApprovalSettings, ClassFloors, Ga
 from ml.config.monitoring import MonitoringSettings
 from ml.config.promotion import CanarySettings, InfraValidationSettings, PromotionSettings, WatchSettings
 from ml.config.reading import DEFAULT_FILE, ENV_FILE, ENV_PREFIX, load_settings, settings_file
+from ml.config.retention import RetentionSettings
 from ml.config.review import ReviewSettings
 from ml.config.sections import (
     AugmentSettings,
@@ -51,6 +52,7 @@ __all__ = [
     "LandingSettings",
     "MonitoringSettings",
     "PromotionSettings",
+    "RetentionSettings",
     "ReviewSettings",
     "ServingSettings",
     "Settings",

@@ -17,6 +17,7 @@ from ml.config.evaluation import EvaluationSettings
 from ml.config.gate import GateSettings
 from ml.config.monitoring import MonitoringSettings
 from ml.config.promotion import PromotionSettings
+from ml.config.retention import RetentionSettings
 from ml.config.review import ReviewSettings
 from ml.errors import ConfigError
 
@@ -303,6 +304,7 @@ class Settings(_Section):
     promotion: PromotionSettings = PromotionSettings()
     serving: ServingSettings = ServingSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    retention: RetentionSettings = RetentionSettings()
     alerts: AlertSettings = AlertSettings()
     tracking_uri: str = Field("sqlite:///var/mlflow/mlflow.db", description="MLflow tracking and registry")
     artifact_uri: str = Field("var/mlflow/artifacts", description="where MLflow keeps plots; a folder or s3://")

@@ -43,7 +43,9 @@ def choices_view(context: Context, on_record: OnRecord, runs: Runs) -> ChoicesVi
 
 def _waiting(context: Context, on_record: OnRecord, runs: Runs) -> tuple[WaitingRun, ...]:
     """Those that waited when they were summarised, and do still."""
-    asked = [one for one in runs.summaries if one.waits and not _promotion(on_record, one)][:MOST_WAITING]
+    asked = [
+        one for one in runs.summaries if one.waits and runs.has_files(one.run_id) and not _promotion(on_record, one)
+    ][:MOST_WAITING]
     found = map_ahead(lambda one: _if_waiting(context, one), asked, READERS, "approvals")
     return tuple(one for one in found if one is not None)
 
@@ -57,11 +59,13 @@ def _if_waiting(context: Context, summary: RunSummary) -> WaitingRun | None:
 
 
 def _promotable(on_record: OnRecord, runs: Runs, waiting: set[str]) -> Iterator[PromotableRun]:
-    """Winners that were never promoted, do not wait for somebody and have figures that say something."""
+    """Winners that were never promoted, do not wait, have figures that say something, and files to publish."""
     serving, champion = on_record.serving, on_record.champion
     version = champion.version if champion else None
     for summary in runs.summaries:
-        if not summary.sound or summary.run_id in waiting or _promotion(on_record, summary):
+        if not summary.sound or not runs.has_files(summary.run_id):
+            continue
+        if summary.run_id in waiting or _promotion(on_record, summary):
             continue
         yield PromotableRun(
             summary.run_id,

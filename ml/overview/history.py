@@ -24,12 +24,12 @@ def history_view(on_record: OnRecord, runs: Runs) -> HistoryView:
     return HistoryView(
         changes=tuple(_change(change, runs) for change in reversed(on_record.changes)),
         points=tuple(_point(change, runs) for change in on_record.swaps),
-        runs=tuple(run_row(summary, on_record) for summary in runs.summaries),
+        runs=tuple(run_row(summary, on_record, runs) for summary in runs.summaries),
         problem=join_problems([on_record.problem, runs.problem]),
     )
 
 
-def run_row(summary: RunSummary, on_record: OnRecord) -> RunRow:
+def run_row(summary: RunSummary, on_record: OnRecord, runs: Runs) -> RunRow:
     """A run in short, with what became of its winner since."""
     promotion = promotion_of(on_record.changes, summary.run_id, summary.variant)
     serving = on_record.serving
@@ -44,6 +44,7 @@ def run_row(summary: RunSummary, on_record: OnRecord) -> RunRow:
         promoted=promotion.version if promotion else None,
         serves=promotion is not None and serving is not None and serving.stable == promotion.version,
         outcome=became_of(summary, promotion, serving),
+        removed=not runs.has_files(summary.run_id),
     )
 
 

@@ -10,6 +10,7 @@ from ml import layout
 from ml.overview.reading import Attempt, attempt, join_problems
 from ml.overview.views import Score
 from ml.promotions import champion_of, parse_change
+from ml.removed_runs import removed_runs
 from ml.run_summaries import RunSummary
 from ml.serving_state import ServingState
 
@@ -67,10 +68,16 @@ class Runs:
     Attributes:
         summaries: those that can be read, the newest first.
         problem: which cannot be read, in words.
+        removed: ids, as the store spells them, of runs whose files were removed by retention.
     """
 
     summaries: tuple[RunSummary, ...] = ()
     problem: str = ""
+    removed: frozenset[str] = frozenset()
+
+    def has_files(self, run_id: str) -> bool:
+        """Whether a run's files are there, as far as retention has not removed them."""
+        return layout.safe_run_id(run_id) not in self.removed
 
     @cached_property
     def by_id(self) -> dict[str, RunSummary]:
@@ -114,7 +121,8 @@ def read_runs(context: Context, records: Records) -> Runs:
     found = records.below(context.store, layout.run_summary_key(context.settings.model_name, ""), MOST_RUNS)
     read = [parsed(context, one, RunSummary.from_dict) for one in found]
     summaries = sorted((one.value for one in read if not one.problem), key=lambda one: (one.at, one.run_id))
-    return Runs(tuple(reversed(summaries)), join_problems(one.problem for one in read))
+    problem = join_problems(one.problem for one in read)
+    return Runs(tuple(reversed(summaries)), problem, removed_runs(context.store))
 
 
 def parsed(context: Context, record: Record, parse: Callable[[Any, str], object]) -> Attempt:

@@ -82,7 +82,9 @@ def load_headline(context: Context, now: datetime, records: Records = READ) -> H
         served = pool.submit(ask_server, context.settings)
         on_record, runs = _on_record(context, records, pool)
         champion = _part("The champion", lambda: champion_view(context, records, on_record, runs, now), ChampionView)
-        row = attempt("The last decision", lambda: run_row(runs.summaries[0], on_record) if runs.summaries else None)
+        row = attempt(
+            "The last decision", lambda: run_row(runs.summaries[0], on_record, runs) if runs.summaries else None
+        )
         return Headline(
             model_name=context.settings.model_name,
             at=now,

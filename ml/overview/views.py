@@ -229,6 +229,7 @@ class RunRow:
         promoted: the version that it was promoted as; None where it was not.
         serves: whether that is the stable version now.
         outcome: what became of the winner, in a sentence: as which version it was promoted, or why not.
+        removed: whether its files were removed by retention.
     """
 
     run_id: str
@@ -241,6 +242,7 @@ class RunRow:
     promoted: int | None
     serves: bool
     outcome: str
+    removed: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ml.model_card import describe_model, render_model_card
 from ml.promotions import load_changes, promotion_of
 from ml.publication import claim_version, find_published, upload_version
 from ml.registry import Registry
+from ml.removed_runs import require_not_removed
 from ml.storage import dump_json, read_json
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def run(context: Context, run_id: str) -> dict[str, Any]:
         "validation": read_json(store, f"{prefix}assets.extra/{layout.INFRA_VALIDATION}"),
     }
     store.put(layout.run_key(run_id, layout.PUBLICATION), dump_json(publication))
+    # After it: `housekeeping` looks for what was just written after it has said that the run goes.
+    require_not_removed(store, run_id)
     return publication
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Response, status
 
 from ml import layout
 from ml.errors import InvalidKeyError, NotFoundError
+from ml.removed_runs import removed_on
 from ml.storage import Store, validate_key
 from plugins.models_page.context import ContextDep
 from plugins.models_page.headers import NO_SCRIPTS
@@ -40,7 +41,7 @@ def run_file(context: ContextDep, run_id: str, name: str) -> Response:
     """A run's page, or what it names."""
     if name not in FILES_OF_A_RUN:
         raise _missing(f"{name} of run {run_id}")
-    return _stored(context.store, layout.run_key(run_id, name), "The task `report` writes it, at a run's end.")
+    return _stored(context.store, layout.run_key(run_id, name), _hint(context.store, run_id))
 
 
 @router.get("/snapshots/{snapshot_id}/report/{path:path}")
@@ -65,6 +66,19 @@ def figure(context: ContextDep, run_id: str, variant: str, name: str) -> Respons
     if not name.endswith(PICTURES):
         raise _missing(f"picture {name}")
     return _stored(context.store, layout.run_key(run_id, variant, name))
+
+
+@router.get("/housekeeping/{housekeeping_id}/report.html")
+def housekeeping_file(context: ContextDep, housekeeping_id: str) -> Response:
+    """The page of a run of `housekeeping`."""
+    return _stored(context.store, layout.housekeeping_key(housekeeping_id, "report.html"))
+
+
+def _hint(store: Store, run_id: str) -> str:
+    day = removed_on(store, run_id)
+    if day is not None:
+        return f"Retention removed the files of this run on {day}; its figures stay on the Models page and in MLflow."
+    return "The task `report` writes it, at a run's end."
 
 
 def _stored(store: Store, key: str, hint: str = "") -> Response:

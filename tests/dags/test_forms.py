@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from ml.run_settings import CHOICES, choices_of
 from plugins.forms import (
     batch_predict_form,
+    housekeeping_form,
     ingest_form,
     monitor_form,
     overrides_of,
@@ -24,6 +25,7 @@ FORMS = {
     "rollback": rollback_form,
     "promote": promote_form,
     "batch_predict": batch_predict_form,
+    "housekeeping": housekeeping_form,
     "ingest_images": ingest_form,
     "monitor": monitor_form,
 }

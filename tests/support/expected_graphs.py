@@ -49,11 +49,12 @@ class Dag:
     groups: dict[str, str] = field(default_factory=dict)
 
 
-RUN, SNAPSHOT, DOCS, MONITOR, MLFLOW, MODELS = (
+RUN, SNAPSHOT, DOCS, MONITOR, HOUSEKEEPING_PAGE, MLFLOW, MODELS = (
     "Run's page",
     "Snapshot's page",
     "Data Docs",
     "Monitor's page",
+    "Housekeeping's page",
     "MLflow run",
     "Models",
 )
@@ -190,6 +191,16 @@ PROMOTE = Dag(
     },
 )
 
+HOUSEKEEPING = Dag(
+    "Housekeeping",
+    {"quartet", "data"},
+    timedelta(hours=12),
+    {
+        "plan_housekeeping": Task("Find what may go", {"clean"}, links=[HOUSEKEEPING_PAGE], timeout=timedelta(hours=6)),
+        "clean": Task("Remove it", links=[HOUSEKEEPING_PAGE], timeout=timedelta(hours=6)),
+    },
+)
+
 EXPECTED = {
     "ingest_images": INGEST_IMAGES,
     "retrain": RETRAIN,
@@ -197,4 +208,5 @@ EXPECTED = {
     "monitor": MONITORING,
     "promote": PROMOTE,
     "rollback": ROLLBACK,
+    "housekeeping": HOUSEKEEPING,
 }
