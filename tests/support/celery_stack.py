@@ -30,7 +30,7 @@ from infra.local.errors import AirflowApiError
 from ml.config import load_settings
 from ml.phantom import draw_phantoms
 from ml.storage import open_store
-from s3_servers import ACCESS_KEY, SECRET_KEY, moto_server
+from s3_servers import SECRET_KEY, moto_server
 from system_servers import postgres_server, redis_server
 from worker_host import VARIABLE
 
@@ -81,7 +81,7 @@ for command in commands:
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Variables of a file as compose's ``env_file`` reads it: ``NAME=value`` a line, ``#`` at the start for comments."""
+    """Variables of a file as compose's ``env_file`` reads it: comments begin with ``#``."""
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 

@@ -18,7 +18,7 @@ from free_ports import free_ports
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["find_postgres", "postgres_server", "redis_server"]
+__all__ = ["find_postgres", "missing_programs", "postgres_server", "redis_server"]
 
 START_SECONDS = 30.0
 #: Debian keeps the server's own programs out of PATH.
@@ -32,6 +32,12 @@ def find_postgres() -> Path | None:
     found = sorted(Path("/").glob(f"{POSTGRES_FOLDERS}/initdb".lstrip("/")), key=lambda path: float(path.parts[4]))
     on_path = shutil.which("initdb")
     return found[-1].parent if found else Path(on_path).parent if on_path else None
+
+
+def missing_programs() -> list[str]:
+    """Which of the servers here this machine cannot start."""
+    there = {"postgres": find_postgres(), "redis-server": shutil.which("redis-server")}
+    return [name for name, place in there.items() if place is None]
 
 
 @contextmanager
