@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.configuration import conf
 from airflow.sdk.execution_time.hitl import HITLUser
 
 from plugins.alerts import tell_of_approval, warn_of_silence
@@ -15,7 +16,7 @@ from plugins.step_context import open_context
 from plugins.task_log import Telling, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from contextlib import AbstractContextManager
 
     from airflow.sdk.definitions.context import Context
@@ -89,15 +90,17 @@ class PromotionApproval(ApprovalOperator):
             self.subject = f"Promote {request['variant']} of {self.retrain_id}?"
             self.body = _describe(request)
             self.response_timeout = timedelta(hours=approval.timeout_hours)
-            self.assigned_users = [HITLUser(id=name, name=name) for name in approval.approvers] or None
+            self.assigned_users = _assigned(approval.approvers)
             tell_of_approval(step_context, request, now + self.response_timeout)
             super().execute(context)
         return {name: request[name] for name in ("promoted", "reason")}
 
     def _may_answer(self, event: Mapping[str, Any], approval: ApprovalSettings | None) -> bool:
-        """Airflow refuses others itself, unless the task was asked for before with other names, which it keeps."""
+        """Where ids are names Airflow refuses others itself, unless the task was asked for before with other names,
+        which it keeps.
+        """
         user = event["responded_by_user"]
-        if user is None or approval is None or not approval.approvers or user["id"] in approval.approvers:
+        if user is None or approval is None or not approval.approvers or user["name"] in approval.approvers:
             return True
         self.log.warning("%s (%s) is not in gate.approval.approvers: asking again", user["name"], user["id"])
         return False
@@ -108,6 +111,15 @@ class PromotionApproval(ApprovalOperator):
         user = event["responded_by_user"] or {}
         approved = event["chosen_options"] == [self.APPROVE]
         return Answer(approved, event["responded_at"].isoformat(), user.get("name"), user.get("id"))
+
+
+def _assigned(names: Collection[str]) -> list[HITLUser] | None:
+    """Who alone may answer, for Airflow, which compares ids: numbers, and not names, where a database has the users.
+
+    Nobody could answer if it were given names then; whoever answers is looked at afterwards.
+    """
+    ids_are_names = conf.get("core", "auth_manager", fallback="").endswith(".SimpleAuthManager")
+    return [HITLUser(id=name, name=name) for name in names] if names and ids_are_names else None
 
 
 def _describe(request: Mapping[str, Any]) -> str:

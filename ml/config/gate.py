@@ -26,7 +26,7 @@ class ApprovalSettings(Section):
         24, gt=0, le=LONGEST_WAIT_HOURS, description="to wait for an answer; with none the winner is rejected"
     )
     approvers: tuple[str, ...] = Field(
-        (), description="ids of the Airflow users who may answer; with none, whoever Airflow lets"
+        (), description="names of the Airflow users who may answer; with none, whoever Airflow lets"
     )
 
 

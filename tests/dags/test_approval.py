@@ -238,3 +238,22 @@ def test_only_an_answer_of_the_named_counts(run, set_up, cleared):
     assert [user["id"] for user in asked["assigned_users"]] == ["alice", "bob"]
     assert again["task_instance"]["task_id"] == "approve"
     assert (states["promote"], recorded["approved"]) == ("skipped", False)
+
+
+@pytest.mark.parametrize(
+    ("manager", "expected"),
+    [
+        ("airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager", ["alice"]),
+        # Its ids are numbers: Airflow would refuse everybody whom the settings name.
+        ("airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager", None),
+    ],
+    ids=["simple", "fab"],
+)
+def test_airflow_is_told_who_may_answer_only_where_it_knows_them_by_name(monkeypatch, manager, expected):
+    from plugins.approval import _assigned
+
+    monkeypatch.setenv("AIRFLOW__CORE__AUTH_MANAGER", manager)
+    assigned = _assigned(("alice",))
+
+    assert (assigned and [user["id"] for user in assigned]) == expected
+    assert _assigned(()) is None

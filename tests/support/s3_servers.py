@@ -16,7 +16,8 @@ from ml.config import StoreSettings
 from ml.storage import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from mypy_boto3_s3.service_resource import Bucket
 
@@ -53,9 +54,11 @@ class S3Server:
 
 
 @contextmanager
-def moto_server() -> Iterator[S3Server]:
-    """Moto's server in a thread of this process."""
-    application = DomainDispatcherApplication(create_backend_app)
+def moto_server(watch: Callable[[WSGIEnvironment], None] | None = None) -> Iterator[S3Server]:
+    """Moto's server in a thread of this process; ``watch`` is told of each request before it is answered."""
+    application: WSGIApplication = DomainDispatcherApplication(create_backend_app)
+    if watch is not None:
+        application = _watched(application, watch)
     # S3 checks a condition and writes in one step. Moto does so only as long as it is asked one thing at a time.
     server = make_server("127.0.0.1", 0, application, threaded=False, request_handler=MotoRequestHandler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -64,6 +67,14 @@ def moto_server() -> Iterator[S3Server]:
     server.shutdown()
     server.server_close()
     thread.join(5)
+
+
+def _watched(application: WSGIApplication, watch: Callable[[WSGIEnvironment], None]) -> WSGIApplication:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        watch(environ)
+        return application(environ, start_response)
+
+    return answer
 
 
 def use_credentials(patch: pytest.MonkeyPatch) -> None:
