@@ -168,7 +168,9 @@ def test_the_documentation_has_every_metric_as_it_is_declared():
 
 
 def test_it_needs_no_large_library():
-    program = "import sys, ml.telemetry; print(*{'tensorflow', 'airflow', 'pandas', 'keras', 'mlflow'} & set(sys.modules))"
+    program = (
+        "import sys, ml.telemetry; print(*{'tensorflow', 'airflow', 'pandas', 'keras', 'mlflow'} & set(sys.modules))"
+    )
     process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert process.stdout.strip() == ""
