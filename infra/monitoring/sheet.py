@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.transforms import ScaledTranslation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +75,7 @@ def _draw(figure: Figure, answered: Answered, width: float, height: float) -> No
     w, h = wide * ACROSS - 0.12, high * DOWN - 0.12
     card = FancyBboxPatch(
         (x / width, y / height), w / width, h / height, boxstyle="round,pad=0,rounding_size=0.003", fc=CARD, ec=EDGE,
-        transform=figure.transFigure,
+        transform=figure.transFigure, zorder=-1,
     )  # fmt: skip
     figure.patches.append(card)
     figure.text((x + 0.12) / width, (y + h - 0.2) / height, answered.panel.title, size=10, weight="bold", va="center")
@@ -84,8 +86,15 @@ def _draw(figure: Figure, answered: Answered, width: float, height: float) -> No
         text = answered.error or "no data"
         axes.text(0.5, 0.5, text, ha="center", va="center", color=COLOURS["red"], size=12, wrap=True)
     elif answered.panel.kind == "timeseries":
-        inset = room[0] + 0.6 / width, room[1] + 0.55 / height, room[2] - 0.65 / width, room[3] - 0.6 / height
-        _lines(figure.add_axes(inset), answered)
+        columns, rows = _legend_shape(answered, w)
+        under = 0.35 + 0.19 * rows
+        inset = (
+            room[0] + 0.6 / width,
+            room[1] + under / height,
+            room[2] - 0.7 / width,
+            room[3] - (under + 0.05) / height,
+        )
+        _lines(figure.add_axes(inset), answered, columns)
     else:
         axes = figure.add_axes(room)
         axes.axis("off")
@@ -139,7 +148,9 @@ def _table(axes: Axes, answered: Answered) -> None:
     rows = [[one.labels.get(label, "") for label in rename] for one in answered.series]
     lengths = [max(len(row[i]) for row in [list(rename.values()), *rows]) + 3 for i in range(len(rename))]
     starts = [sum(lengths[:i]) / sum(lengths) for i in range(len(lengths))]
-    high = max(len(rows) + 1, 4)
+    high = max(int((answered.panel.place[3] * DOWN - 0.6) / 0.26), 3)
+    if len(rows) >= high:
+        rows = [*rows[: high - 2], [f"and {len(rows) - high + 2} more", *[""] * (len(rename) - 1)]]
     axes.set(xlim=(0, 1), ylim=(high - 0.5, -0.5))
     for start, name in zip(starts, rename.values(), strict=True):
         axes.text(start, 0, name, va="center", size=9, color=GREY, weight="bold")
@@ -148,7 +159,14 @@ def _table(axes: Axes, answered: Answered) -> None:
             axes.text(start, number, text, va="center", size=9)
 
 
-def _lines(axes: Axes, answered: Answered) -> None:
+def _legend_shape(answered: Answered, inches: float) -> tuple[int, int]:
+    """Columns and rows that names of series take."""
+    longest = max(len(one.name) for one in answered.series)
+    columns = max(1, min(len(answered.series), int((inches - 0.6) / (longest * 0.075 + 0.5))))
+    return columns, math.ceil(len(answered.series) / columns)
+
+
+def _lines(axes: Axes, answered: Answered, columns: int) -> None:
     defaults = answered.panel.document["fieldConfig"]["defaults"]
     dashed = {one["matcher"]["options"] for one in answered.panel.document["fieldConfig"]["overrides"]}
     stepped = defaults["custom"]["lineInterpolation"] == "stepAfter"
@@ -169,8 +187,15 @@ def _lines(axes: Axes, answered: Answered) -> None:
     locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC, show_offset=False))  # type: ignore[no-untyped-call]
-    columns = min(len(answered.series), 5)
-    axes.legend(loc="upper left", bbox_to_anchor=(-0.04, -0.13), ncols=columns, frameon=False, fontsize=8)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=_below(axes), ncols=columns, frameon=False,
+                fontsize=8, borderaxespad=0, labelspacing=0.35, columnspacing=1.2)  # fmt: skip
+
+
+def _below(axes: Axes) -> Any:
+    """Where the legend begins: under the times, left of the axis."""
+    figure = axes.get_figure()
+    assert figure is not None
+    return axes.transAxes + ScaledTranslation(-0.5, -0.28, figure.dpi_scale_trans)
 
 
 def _values(series: Series) -> list[float]:
