@@ -17,6 +17,7 @@ from rich.table import Table
 
 from ml.batch_predict_command import batch_predict
 from ml.config import Settings, load_settings
+from ml.exporter_command import exporter
 from ml.forget_command import forget
 from ml.monitor_command import monitor
 from ml.predict_command import predict
@@ -38,6 +39,7 @@ app = typer.Typer(
     help="Keeps an image classifier in production: ingest, validate, retrain, gate, promote, serve.",
 )
 app.add_typer(quarantine, name="quarantine")
+app.command()(exporter)
 app.command()(forget)
 app.command()(history)
 app.command()(monitor)

@@ -56,7 +56,7 @@ def airflow_environment(layout: Layout, jwt_secret: str) -> dict[str, str]:
         "api_auth": {"jwt_secret": jwt_secret},
         "dag_processor": {"refresh_interval": "5", "print_stats_interval": "0"},
         "logging": {
-            "base_log_folder": str(layout.airflow_home / "logs"),
+            "base_log_folder": str(layout.task_logs),
             "colored_console_log": "False",
             "uvicorn_logging_level": "WARNING",
             "namespace_levels": ",".join(f"{name}=WARNING" for name in TALKATIVE),

@@ -86,6 +86,11 @@ class Layout:
         return self.var / "airflow"
 
     @property
+    def task_logs(self) -> Path:
+        """What Airflow's tasks say."""
+        return self.airflow_home / "logs"
+
+    @property
     def database(self) -> Path:
         """Airflow's SQLite file."""
         return self.airflow_home / "airflow.db"

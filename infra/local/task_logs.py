@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from infra.local.airflow_api import TaskInstance
-    from infra.local.layout import Layout
 
 __all__ = ["TaskLog", "task_log_file"]
 
@@ -19,9 +18,9 @@ __all__ = ["TaskLog", "task_log_file"]
 OURS = ("ml.", "serving.", "plugins.")
 
 
-def task_log_file(layout: Layout, dag_id: str, run_id: str, task: TaskInstance) -> Path:
-    """Log of a task's latest try, by Airflow's default file name template."""
-    folder = layout.airflow_home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task.task_id}"
+def task_log_file(logs: Path, dag_id: str, run_id: str, task: TaskInstance) -> Path:
+    """Log of a task's latest try below Airflow's folder of logs, by its default file name template."""
+    folder = logs / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task.task_id}"
     if task.map_index >= 0:
         folder /= f"map_index={task.map_index}"
     return folder / f"attempt={max(1, task.try_number)}.log"

@@ -136,7 +136,7 @@ class DemoStack:
 
     def task_log(self, run: DagRun, task: TaskInstance) -> TaskLog:
         """What a task's latest try has logged."""
-        return TaskLog(task_log_file(self.layout, run.dag_id, run.run_id, task))
+        return TaskLog(task_log_file(self.layout.task_logs, run.dag_id, run.run_id, task))
 
     def _process(self, run: DagRun, task_id: str, map_index: int) -> psutil.Process | None:
         """Of a task, which has the task instance's id as its title; the supervisor that started it has another."""

@@ -12,9 +12,9 @@ from infra.local.task_logs import TaskLog, task_log_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from infra.local.airflow_api import AirflowApi, DagRun, TaskInstance
-    from infra.local.layout import Layout
 
 __all__ = ["RunFollower", "wait_for_run"]
 
@@ -30,13 +30,13 @@ class RunFollower:
 
     Attributes:
         api: Airflow's.
-        layout: where the task logs lie.
+        logs: Airflow's folder of task logs.
         say: is told each change in a line.
         seconds: limit for the whole run.
     """
 
     api: AirflowApi
-    layout: Layout
+    logs: Path
     say: Callable[[str], None]
     seconds: float
     _logs: dict[tuple[str, int, int], TaskLog] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class RunFollower:
             if time.monotonic() > deadline:
                 raise StackError(
                     f"{run.dag_id} has not ended after {self.seconds:.0f} seconds (run {run.run_id}).",
-                    f"It goes on as long as the stack runs; see {self.layout.airflow_url}.",
+                    f"It goes on as long as the stack runs; see {self.api.url}.",
                 )
             time.sleep(POLL_SECONDS)
         if current.state != "success":
@@ -96,13 +96,13 @@ class RunFollower:
     def _log(self, run: DagRun, task: TaskInstance) -> TaskLog:
         key = (task.task_id, task.map_index, task.try_number)
         if key not in self._logs:
-            self._logs[key] = TaskLog(task_log_file(self.layout, run.dag_id, run.run_id, task))
+            self._logs[key] = TaskLog(task_log_file(self.logs, run.dag_id, run.run_id, task))
         return self._logs[key]
 
     def _failure(self, run: DagRun, tasks: list[TaskInstance]) -> StackError:
         failed = [task for task in tasks if task.state == "failed"]
         if not failed:
-            return StackError(f"{run.dag_id} {run.state} (run {run.run_id}).", f"See {self.layout.airflow_url}.")
+            return StackError(f"{run.dag_id} {run.state} (run {run.run_id}).", f"See {self.api.url}.")
         task = failed[0]
         log = self._log(run, task)
         reason = log.failure() or "it left no error in its log"

@@ -37,7 +37,7 @@ def test_log_file_is_where_airflow_writes_it(tmp_path, map_index, try_number, ex
     layout = Layout(tmp_path)
     task = TaskInstance("gate", map_index, None, "running", try_number, None, None)
 
-    assert task_log_file(layout, "retrain", "manual__1", task) == layout.airflow_home / expected
+    assert task_log_file(layout.task_logs, "retrain", "manual__1", task) == layout.airflow_home / expected
 
 
 def test_only_the_pipelines_own_lines_are_shown(log):

@@ -1,0 +1,1 @@
+"""Stand-ins for images that come from registries."""
