@@ -7,7 +7,7 @@ DATA ?=
 # The recipes use all cores by themselves, and some must not overlap.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up status down logs test test-quick lint format bench bench-dags bench-gate bench-ingest bench-overlays bench-overview bench-serve bench-train clean clean-all
+.PHONY: help setup demo up status down logs test test-quick lint lint-infra format bench bench-dags bench-gate bench-ingest bench-overlays bench-overview bench-serve bench-train clean clean-all
 
 help: ## List the tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,9 @@ lint: $(SYNCED) ## Check style and types
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check --select AIR --preview dags plugins
 	.venv/bin/mypy
+
+lint-infra: $(SYNCED) ## Check compose file, Dockerfiles, manifests, Prometheus rules, scripts with their own tools
+	@$(PYTHON_ENV) -m infra.lint
 
 format: $(SYNCED) ## Put imports and layout in order
 	.venv/bin/ruff check --select I --fix

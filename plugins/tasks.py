@@ -10,6 +10,7 @@ from airflow.providers.standard.decorators.short_circuit import _ShortCircuitDec
 from airflow.sdk import TaskGroup
 from airflow.sdk.bases.decorator import task_decorator_factory
 
+from plugins.gpu_pod import gpu_pod_arguments
 from plugins.task_log import Telling, tell
 
 if TYPE_CHECKING:
@@ -62,7 +63,10 @@ def step(
         links: buttons of the task.
         makes: the key, in the store, of what the task writes; a prefix for more than one object.
         returns: what the function returns, in the log: a word before a number or a name.
-        kwargs: as for ``@task``.
+        kwargs: as for ``@task``; a task of the queue `gpu` gets a pod of its own where the installation says so.
+
+    Raises:
+        ConfigError: the variable that says so is wrong.
     """
     # A mapped task is made anew on the worker from its class alone, so that this is where it finds what it shows.
     said = {
@@ -71,7 +75,8 @@ def step(
         "returns": returns,
         "__module__": __name__,
     }
-    return task_decorator_factory(decorated_operator_class=type(Step.__name__, (Step,), said), **kwargs)
+    arguments = gpu_pod_arguments(kwargs.get("queue")) | kwargs
+    return task_decorator_factory(decorated_operator_class=type(Step.__name__, (Step,), said), **arguments)
 
 
 def short_circuit_step(**kwargs: Any) -> TaskDecorator:

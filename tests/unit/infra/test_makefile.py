@@ -129,18 +129,22 @@ def ci(checkout):
     (checkout / ".ci").mkdir()
     shutil.copy(ROOT / ".ci/run", checkout / ".ci")
 
-    def run(lint, test):
+    def run(lint, infra, test):
         closing = "'== 3 passed, 9 deselected in 1.20s ==' '= 1 failed, 4 passed, 2 skipped in 70.30s (0:01:10) ='"
-        (checkout / "Makefile").write_text(f"lint:\n\t@exit {lint}\ntest:\n\t@printf '%s\\n' {closing}; exit {test}\n")
+        (checkout / "Makefile").write_text(
+            f"lint:\n\t@exit {lint}\nlint-infra:\n\t@exit {infra}\ntest:\n\t@printf '%s\\n' {closing}; exit {test}\n"
+        )
         return subprocess.run([checkout / ".ci/run"], capture_output=True, text=True, cwd="/", check=False)
 
     return run
 
 
 @pytest.mark.parametrize(
-    ("lint", "test", "passes"), [(0, 0, True), (1, 0, False), (0, 1, False)], ids=["good", "lint fails", "tests fail"]
+    ("lint", "infra", "test", "passes"),
+    [(0, 0, 0, True), (1, 0, 0, False), (0, 1, 0, False), (0, 0, 1, False)],
+    ids=["good", "lint fails", "lint of the stack fails", "tests fail"],
 )
-def test_ci_ends_with_one_closing_line_for_both_runs_of_pytest_and_the_right_status(ci, lint, test, passes):
-    result = ci(lint, test)
+def test_ci_ends_with_one_closing_line_for_both_runs_of_pytest_and_the_right_status(ci, lint, infra, test, passes):
+    result = ci(lint, infra, test)
     assert (result.returncode == 0) is passes
     assert result.stdout.splitlines()[-1] == "1 failed, 7 passed, 2 skipped in 71.50s"
