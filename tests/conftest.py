@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -26,6 +27,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("slow") and not any(map(item.path.is_relative_to, SHARING)):
             item.add_marker("alone")
+
+
+def pytest_collection_finish():
+    """What is imported and collected stays to the end: no collection of garbage has to walk through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 class HttpSink:
