@@ -3,11 +3,12 @@
 PYTHON_ENV := .venv/bin/python
 SYNCED := .venv/.synced
 DATA ?=
+PROFILES ?= cpu
 
 # The recipes use all cores by themselves, and some must not overlap.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up status down logs test test-quick lint lint-infra format bench bench-dags bench-gate bench-ingest bench-overlays bench-overview bench-serve bench-train clean clean-all
+.PHONY: help setup demo up status down logs test test-quick lint lint-infra format bench bench-dags bench-gate bench-ingest bench-overlays bench-overview bench-serve bench-train env compose-test clean clean-all
 
 help: ## List the tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -79,6 +80,12 @@ bench-serve: $(SYNCED) ## Measure what the local server costs above the graph th
 
 bench-train: $(SYNCED) ## Measure what a retrain costs, against backbones in every epoch
 	$(PYTHON_ENV) -m bench train
+
+env: $(SYNCED) ## Write .env, the secrets that docker compose needs; PROFILES=cpu,monitoring,demo
+	@$(PYTHON_ENV) -m infra.compose.env "$(PROFILES)"
+
+compose-test: $(SYNCED) ## Run the stack of docker-compose.yaml, and kill its parts one after the other
+	$(PYTHON_ENV) -m pytest -m compose -s
 
 clean: ## Stop the stack and remove var and every var-*: images, models, Airflow's database
 	@if [ -x $(PYTHON_ENV) ]; then $(PYTHON_ENV) -m infra.local down; \

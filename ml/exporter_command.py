@@ -20,7 +20,7 @@ def exporter(
     """Show data and model quality to Prometheus at /metrics, until SIGTERM or SIGINT: docs/metrics.md."""
     from ml.context import Context
     from ml.telemetry import telemetry_port
-    from serving.server.launch import catch_signals
+    from serving.daemon import catch_signals
 
     context = Context.from_environment()
     with telemetry_port(context, host, port):

@@ -15,9 +15,10 @@ from ml.config import load_settings
 from ml.errors import QuartetError
 from ml.storage import open_store
 from serving.answer_log import answer_observer
+from serving.daemon import set_up_logging
 from serving.request_log import RequestLog
 from serving.served_config import EMPTY
-from serving.server.launch import launch, set_up_logging
+from serving.server.launch import launch
 from serving.server.options import ServerOptions
 from serving.server.versions import RetryRule
 from serving.sync import SYNC_SECONDS, Sync, config_file, run_sync

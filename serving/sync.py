@@ -194,7 +194,7 @@ def main() -> int:
     """Follow the configured store's record until SIGTERM or SIGINT; 1 when the settings are wrong."""
     from ml.config import load_settings
     from ml.storage import open_store
-    from serving.server.launch import catch_signals, set_up_logging
+    from serving.daemon import catch_signals, set_up_logging
 
     set_up_logging()
     try:

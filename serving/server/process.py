@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from ml.errors import ServingError
+from serving.daemon import catch_signals
 from serving.server.catalog import ModelCatalog
 from serving.server.data_plane import DataPlane
 from serving.server.grpc_server import build_grpc_server
 from serving.server.labels import VersionLabels
-from serving.server.launch import catch_signals
 from serving.server.model_config import first_config, start_error
 from serving.server.model_service import ModelService
 from serving.server.observed import observed
