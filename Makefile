@@ -8,7 +8,7 @@ PROFILES ?= cpu
 # The recipes use all cores by themselves, and some must not overlap.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up status down logs test test-quick lint lint-infra format bench bench-dags bench-gate bench-ingest bench-overlays bench-overview bench-serve bench-train env compose-test clean clean-all
+.PHONY: help setup demo up status down logs test test-quick lint lint-infra audit sbom format bench bench-dags bench-gate bench-ingest bench-overlays bench-overview bench-serve bench-train env compose-test clean clean-all
 
 help: ## List the tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,12 @@ lint: $(SYNCED) ## Check style and types
 
 lint-infra: $(SYNCED) ## Check compose file, Dockerfiles, manifests, Prometheus rules, scripts with their own tools
 	@$(PYTHON_ENV) -m infra.lint
+
+audit: $(SYNCED) ## Look for secrets among the files and for known vulnerabilities of what is locked
+	@$(PYTHON_ENV) -m infra.audit
+
+sbom: $(SYNCED) ## Write the list of all packages that are locked, CycloneDX, to var/sbom.json
+	@$(PYTHON_ENV) -m infra.audit sbom
 
 format: $(SYNCED) ## Put imports and layout in order
 	.venv/bin/ruff check --select I --fix

@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import shutil
+import sys
 import threading
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,9 @@ from free_ports import free_ports
 TESTS = Path(__file__).parent
 #: Slow ones of these compute, and none of them looks at the clock.
 SHARING = (TESTS / "unit", TESTS / "dags", TESTS / "faults" / "ml", TESTS / "integration" / "ml")
+#: Folders whose tests look at runs that are made once a session, which takes minutes.
+ONE_WORKER = ("tests/unit/ml/steps/", "tests/dags/")
+MANY_MODULES = 500
 
 
 # First, since -m is applied in the same hook.
@@ -29,10 +33,28 @@ def pytest_collection_modifyitems(items):
             item.add_marker("alone")
 
 
-def pytest_collection_finish():
-    """What is imported and collected stays to the end: no collection of garbage has to walk through it again."""
-    gc.collect()
-    gc.freeze()
+def pytest_xdist_make_scheduler(config, log):
+    """A file's tests stay on one worker; so do a folder's of `ONE_WORKER`, whose runs would else be made on each."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return next((folder for folder in ONE_WORKER if nodeid.startswith(folder)), super()._split_scope(nodeid))
+
+    return Scheduling(config, log)
+
+
+#: How many modules there were when the collector of garbage was last told to leave alone what there is.
+_frozen_modules = 0
+
+
+def pytest_runtest_setup(item):
+    """Modules stay to the end: TensorFlow's and Airflow's alone cost each full collection half a second."""
+    global _frozen_modules
+    if len(sys.modules) > _frozen_modules + MANY_MODULES:
+        _frozen_modules = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 class HttpSink:
