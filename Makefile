@@ -38,11 +38,11 @@ logs: ## Show the last lines that each component printed
 	@$(PYTHON_ENV) -m infra.local logs
 
 test: $(SYNCED) ## Run all tests: most on all cores, then those that want the machine for themselves
-	@$(PYTHON_ENV) -m pytest -m "not alone" -n auto --dist loadfile; most=$$?; \
-	$(PYTHON_ENV) -m pytest -m alone; alone=$$?; exit $$((most | alone))
+	@$(PYTHON_ENV) -m pytest -m "not alone and not compose" -n auto --dist loadfile; most=$$?; \
+	$(PYTHON_ENV) -m pytest -m "alone and not compose"; alone=$$?; exit $$((most | alone))
 
 test-quick: $(SYNCED) ## Run the tests that take seconds
-	$(PYTHON_ENV) -m pytest -m "not slow and not server" -n auto --dist loadfile
+	$(PYTHON_ENV) -m pytest -m "not slow and not server and not compose" -n auto --dist loadfile
 
 lint: $(SYNCED) ## Check style and types
 	.venv/bin/ruff check
