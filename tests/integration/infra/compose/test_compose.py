@@ -29,7 +29,8 @@ from ml.context import Context
 from ml.layout import run_key
 store = Context.from_environment().store
 names = [(variant, file) for variant in {VARIANTS} for file in ("head.weights.h5", "predictions.parquet")]
-print(json.dumps({{{{"/".join(name): hashlib.sha256(store.get(run_key({{run!r}}, *name))).hexdigest() for name in names}}}}))
+digest = lambda name: hashlib.sha256(store.get(run_key({{run!r}}, *name))).hexdigest()
+print(json.dumps({{{{"/".join(name): digest(name) for name in names}}}}))
 """
 DATA_SECONDS = 180
 
