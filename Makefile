@@ -8,7 +8,7 @@ PROFILES ?= cpu
 # The recipes use all cores by themselves, and some must not overlap.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up status down logs test test-quick lint lint-infra format bench bench-dags bench-gate bench-ingest bench-overlays bench-overview bench-serve bench-train env compose-test clean clean-all
+.PHONY: help setup demo up status down logs test test-quick lint lint-infra format bench bench-dags bench-gate bench-ingest bench-overlays bench-overview bench-serve bench-train env compose-test audit sbom clean clean-all
 
 help: ## List the tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -86,6 +86,12 @@ env: $(SYNCED) ## Write .env, the secrets that docker compose needs; PROFILES=cp
 
 compose-test: $(SYNCED) ## Run the stack of docker-compose.yaml, and kill its parts one after the other
 	$(PYTHON_ENV) -m pytest -m compose -s
+
+audit: $(SYNCED) ## Ask PyPI for known vulnerabilities of what is locked, and look for secrets in the files
+	@$(PYTHON_ENV) -m infra.audit
+
+sbom: $(SYNCED) ## Write var/sbom.json, a bill of materials of the lock file
+	@$(PYTHON_ENV) -m infra.audit sbom var/sbom.json
 
 clean: ## Stop the stack and remove var and every var-*: images, models, Airflow's database
 	@if [ -x $(PYTHON_ENV) ]; then $(PYTHON_ENV) -m infra.local down; \
