@@ -8,7 +8,7 @@ PROFILES ?= cpu
 # The recipes use all cores by themselves, and some must not overlap.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up status down logs test test-quick lint lint-infra audit sbom format bench bench-dags bench-gate bench-ingest bench-overlays bench-overview bench-serve bench-train env compose-test clean clean-all
+.PHONY: help setup demo up status down logs test test-quick lint lint-infra format bench bench-dags bench-gate bench-ingest bench-overlays bench-overview bench-serve bench-train env compose-test audit sbom clean clean-all
 
 help: ## List the tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,11 +38,11 @@ logs: ## Show the last lines that each component printed
 	@$(PYTHON_ENV) -m infra.local logs
 
 test: $(SYNCED) ## Run all tests: most on all cores, then those that want the machine for themselves
-	@$(PYTHON_ENV) -m pytest -m "not alone" -n auto --dist loadfile; most=$$?; \
-	$(PYTHON_ENV) -m pytest -m alone; alone=$$?; exit $$((most | alone))
+	@$(PYTHON_ENV) -m pytest -m "not alone and not compose" -n auto --dist loadfile; most=$$?; \
+	$(PYTHON_ENV) -m pytest -m "alone and not compose"; alone=$$?; exit $$((most | alone))
 
 test-quick: $(SYNCED) ## Run the tests that take seconds
-	$(PYTHON_ENV) -m pytest -m "not slow and not server" -n auto --dist loadfile
+	$(PYTHON_ENV) -m pytest -m "not slow and not server and not compose" -n auto --dist loadfile
 
 lint: $(SYNCED) ## Check style and types
 	.venv/bin/ruff check
@@ -52,12 +52,6 @@ lint: $(SYNCED) ## Check style and types
 
 lint-infra: $(SYNCED) ## Check compose file, Dockerfiles, manifests, Prometheus rules, scripts with their own tools
 	@$(PYTHON_ENV) -m infra.lint
-
-audit: $(SYNCED) ## Look for secrets among the files and for known vulnerabilities of what is locked
-	@$(PYTHON_ENV) -m infra.audit
-
-sbom: $(SYNCED) ## Write the list of all packages that are locked, CycloneDX, to var/sbom.json
-	@$(PYTHON_ENV) -m infra.audit sbom
 
 format: $(SYNCED) ## Put imports and layout in order
 	.venv/bin/ruff check --select I --fix
@@ -92,6 +86,12 @@ env: $(SYNCED) ## Write .env, the secrets that docker compose needs; PROFILES=cp
 
 compose-test: $(SYNCED) ## Run the stack of docker-compose.yaml, and kill its parts one after the other
 	$(PYTHON_ENV) -m pytest -m compose -s
+
+audit: $(SYNCED) ## Ask PyPI for known vulnerabilities of what is locked, and look for secrets in the files
+	@$(PYTHON_ENV) -m infra.audit
+
+sbom: $(SYNCED) ## Write var/sbom.json, a bill of materials of the lock file
+	@$(PYTHON_ENV) -m infra.audit sbom var/sbom.json
 
 clean: ## Stop the stack and remove var and every var-*: images, models, Airflow's database
 	@if [ -x $(PYTHON_ENV) ]; then $(PYTHON_ENV) -m infra.local down; \

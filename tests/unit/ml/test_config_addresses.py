@@ -9,17 +9,17 @@ import pytest
 from ml.config import load_settings
 from ml.errors import ConfigError
 
-SECRET = "hunter-2"
+WORD = "hunter-2"
 
 
 @pytest.mark.parametrize(
     ("variable", "address"),
     [
-        ("QUARTET__TRACKING_URI", f"postgresql://mlflow:{SECRET}@db/mlflow"),
-        ("QUARTET__ARTIFACT_URI", f"https://u:{SECRET}@artifacts"),
-        ("QUARTET__STORE__ENDPOINT_URL", f"http://key:{SECRET}@minio:9000"),
-        ("QUARTET__STORE__URL", f"s3://key:{SECRET}@bucket"),
-        ("QUARTET__TRACKING_URI", f"'http://u:{SECRET}@mlflow"),
+        ("QUARTET__TRACKING_URI", f"postgresql://mlflow:{WORD}@db/mlflow"),
+        ("QUARTET__ARTIFACT_URI", f"https://u:{WORD}@artifacts"),
+        ("QUARTET__STORE__ENDPOINT_URL", f"http://key:{WORD}@minio:9000"),
+        ("QUARTET__STORE__URL", f"s3://key:{WORD}@bucket"),
+        ("QUARTET__TRACKING_URI", f"'http://u:{WORD}@mlflow"),
     ],
     ids=["tracking", "artifacts", "endpoint", "store", "no YAML"],
 )
@@ -29,7 +29,7 @@ def test_credentials_in_an_address_are_refused_and_not_quoted(variable, address,
     with pytest.raises(ConfigError) as caught:
         load_settings(environ={variable: address})
 
-    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert WORD not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("address", ["http://mlflow:5000", "sqlite:////var/a@b/mlflow.db", "var/a@b"])

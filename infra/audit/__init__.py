@@ -1,1 +1,0 @@
-"""``make audit``: known vulnerabilities of what is locked, secrets among the files, a list of what is locked."""
