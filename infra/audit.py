@@ -20,6 +20,8 @@ BASELINE = ".secrets.baseline"
 PROGRAMS = Path(sys.executable).parent
 #: Digests and figures, of which each looks like a secret.
 LEFT_OUT = ("uv.lock", "bench/results/", BASELINE)
+#: Status of detect-secrets when it found nothing new, and has put new line numbers into the baseline.
+MOVED = 3
 
 
 def find_vulnerabilities() -> int:
@@ -46,7 +48,8 @@ def find_secrets(root: Path = ROOT) -> int:
     tracked = subprocess.run(["git", "ls-files"], cwd=root, check=True, capture_output=True, text=True).stdout
     names = [name for name in tracked.splitlines() if not name.startswith(LEFT_OUT)]
     baseline = ("--baseline", BASELINE) if (root / BASELINE).exists() else ()
-    return _run("detect-secrets-hook", *baseline, *names, check=False, root=root).returncode
+    status = _run("detect-secrets-hook", *baseline, *names, check=False, root=root).returncode
+    return 0 if status == MOVED else status
 
 
 def write_sbom(path: Path) -> None:

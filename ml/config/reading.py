@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from ml.config.base import CREDENTIALS
 from ml.config.sections import Settings
 from ml.errors import ConfigError
 
@@ -74,7 +75,9 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             continue
         path = name[len(ENV_PREFIX) :].lower().split("__")
         # A password is not YAML: 007 is no number, and @ or # may stand anywhere in it.
-        value: Any = text or None if _is_secret(path) else _read_yaml(name, text, hide=path[0] == SECRETIVE)
+        value: Any = (
+            text or None if _is_secret(path) else _read_yaml(name, text, hide=path[0] == SECRETIVE or "@" in text)
+        )
         for part in reversed(path):
             value = {part: value}
         tree = _merge(tree, _long_form(value))
@@ -130,7 +133,7 @@ def _explain(error: ValidationError) -> str:
         where = ".".join(str(part) for part in item["loc"]) or "settings"
         if item["type"] == "extra_forbidden":
             lines.append(f"unknown setting '{where}'")
-        elif where.split(".")[0] == SECRETIVE:
+        elif where.split(".")[0] == SECRETIVE or item["type"] == CREDENTIALS:
             lines.append(f"{where}: {item['msg']}")
         else:
             lines.append(f"{where} = {item['input']!r}: {item['msg']}")

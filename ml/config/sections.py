@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from ml import layout
 from ml.config.alerts import AlertSettings
-from ml.config.base import Fraction
+from ml.config.base import Address, Fraction
 from ml.config.base import Section as _Section
 from ml.config.candidates import CandidateSettings
 from ml.config.card import CardSettings
@@ -49,8 +49,8 @@ NO_ATTRIBUTES = ("key", "label", "group", "image_id")
 class StoreSettings(_Section):
     """Where everything durable lives: a folder, or a bucket behind the S3 API."""
 
-    url: str = Field("var/store", description="a folder, or s3://bucket/prefix")
-    endpoint_url: str | None = Field(None, description="S3 endpoint when it is not AWS, e.g. http://minio:9000")
+    url: Address = Field("var/store", description="a folder, or s3://bucket/prefix")
+    endpoint_url: Address | None = Field(None, description="S3 endpoint when it is not AWS, e.g. http://minio:9000")
     region: str = "us-east-1"
     connect_timeout_seconds: float = Field(5, gt=0)
     read_timeout_seconds: float = Field(60, gt=0)
@@ -306,8 +306,8 @@ class Settings(_Section):
     monitoring: MonitoringSettings = MonitoringSettings()
     retention: RetentionSettings = RetentionSettings()
     alerts: AlertSettings = AlertSettings()
-    tracking_uri: str = Field("sqlite:///var/mlflow/mlflow.db", description="MLflow tracking and registry")
-    artifact_uri: str = Field("var/mlflow/artifacts", description="where MLflow keeps plots; a folder or s3://")
+    tracking_uri: Address = Field("sqlite:///var/mlflow/mlflow.db", description="MLflow tracking and registry")
+    artifact_uri: Address = Field("var/mlflow/artifacts", description="where MLflow keeps plots; a folder or s3://")
 
     @field_validator("weights", mode="before")
     @classmethod
