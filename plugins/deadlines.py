@@ -38,7 +38,7 @@ DEADLINES = {
     "rollback": Deadline("QUARTET_ROLLBACK_DEADLINE_MINUTES", 15),
     "batch_predict": Deadline("QUARTET_BATCH_PREDICT_DEADLINE_MINUTES", 12 * 60),
     "monitor": Deadline("QUARTET_MONITOR_DEADLINE_MINUTES", 60),
-    "housekeeping": Deadline("QUARTET_HOUSEKEEPING_DEADLINE_MINUTES", 12 * 60),
+    "housekeeping": Deadline("QUARTET_HOUSEKEEPING_DEADLINE_MINUTES", 6 * 60),
 }
 
 
