@@ -50,6 +50,7 @@ def routes(demo_stack):
         "{dag_id}": "retrain",
         "{action}": "retrain",
         "{monitor_id}": "none",
+        "{housekeeping_id}": "none",
         "{name}": "models.css",
     }
     return [(method, _filled(path, parts)) for method, path in json.loads(result.stdout.splitlines()[-1])]
@@ -106,9 +107,9 @@ def test_what_the_test_above_asked_for_is_there_for_who_is_signed_in(demo_stack,
     with demo_stack.session("viewer") as session:
         found = {path: session.get(f"{demo_stack.url}{path}").status_code for method, path in routes if method == "GET"}
 
-    # Nothing was monitored in this stack.
+    # Nothing was monitored or tidied up in this stack.
     assert {path: status for path, status in found.items() if status != 200} == {
-        path: 404 for path in found if "/monitoring/" in path
+        path: 404 for path in found if path.endswith("/none/report.html")
     }
 
 
