@@ -30,6 +30,8 @@ COLOURS = {"green": "#3d8b4d", "red": "#c4342d", "orange": "#d9822b", "blue": "#
 LINES = ("#4477aa", "#d9822b", "#3d8b4d", "#8860a8", "#c4342d", "#4ba3a8", "#9a7b4f", "#777777")
 PAPER, CARD, EDGE, GREY = "#f2f4f6", "#ffffff", "#d7dce1", "#68737d"
 MOST_STATS = 8
+#: That a picture may reach back; a wider axis is one that has nothing to go by.
+MOST_DAYS = 60.0
 
 
 def draw(dashboard: Dashboard, answered: Sequence[Answered], path: Path) -> None:
@@ -175,6 +177,8 @@ def _lines(axes: Axes, answered: Answered, columns: int) -> None:
         look: dict[str, Any] = {"color": LINES[number % len(LINES)], "lw": 1.6}
         if one.name in dashed:
             look = {"color": COLOURS["red"], "lw": 1.2, "ls": (0, (5, 4))}
+        # One point makes no line, and nobody would see that there is one.
+        look["marker"] = "o" if len(times) == 1 else ""
         axes.plot(times, _values(one), label=one.name, drawstyle="steps-post" if stepped else "default", **look)
     axes.set_facecolor(CARD)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -184,6 +188,9 @@ def _lines(axes: Axes, answered: Answered, columns: int) -> None:
     if axes.get_ylim()[0] > 0 or defaults.get("min") == 0:
         axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(lambda value, _: shown(value, defaults["unit"]))
+    start, end = axes.get_xlim()
+    if end - start > MOST_DAYS:  # what matplotlib makes of a single moment is years
+        axes.set_xlim((start + end) / 2 - 1 / 48, (start + end) / 2 + 1 / 48)
     locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC, show_offset=False))  # type: ignore[no-untyped-call]
