@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
-import shutil
 import threading
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from free_ports import free_ports
+from required import require_program
 
 TESTS = Path(__file__).parent
 #: Slow ones of these compute, and none of them looks at the clock.
@@ -110,13 +109,6 @@ class MailSink:
 
     def close(self):
         self._controller.stop()
-
-
-def require_program(name):
-    """Skip what needs a program of the system that is not here; in CI, which installs them all, fail."""
-    if shutil.which(name) is None:
-        end = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        end(f"There is no {name}; .ci/run names the package that has it.")
 
 
 @pytest.fixture(autouse=True)

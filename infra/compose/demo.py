@@ -13,17 +13,18 @@ import typer
 from rich.console import Console
 
 from infra.local.airflow_api import AirflowApi
+from infra.local.credentials import ADMIN
+from infra.local.demo.images import IMAGES_PER_CLASS, SEED
 from infra.local.demo.stages import print_result, run_dags, teller, title, upload
+from infra.local.stack import PIPELINE
 from ml.context import Context
 from ml.errors import ConfigError
 from ml.terminal import run_app
 
 __all__ = ["app"]
 
-IMAGES_PER_CLASS = 96
 API = "http://airflow-api-server:8080"
 LOGS = Path("/opt/airflow/logs")
-DAGS = ("ingest_images", "retrain", "promote", "rollback", "batch_predict")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 # A log has no width of its own, and its reader no colours.
@@ -38,7 +39,7 @@ def images(images_per_class: int = IMAGES_PER_CLASS) -> None:
     context = _context()
     title(console, "Images")
     with tempfile.TemporaryDirectory() as folder:
-        draw_phantoms(Path(folder), images_per_class, 0)
+        draw_phantoms(Path(folder), images_per_class, SEED)
         upload(context, Path(folder), console, teller(console))
 
 
@@ -48,10 +49,10 @@ def run() -> None:
     from ml.landing_watch import announce
 
     context, say = _context(), teller(console)
-    with AirflowApi(API, "admin", os.environ["AIRFLOW_ADMIN_PASSWORD"]) as api:
+    with AirflowApi(API, ADMIN, os.environ["AIRFLOW_ADMIN_PASSWORD"]) as api:
         # Airflow watches the landing zone as soon as the DAG runs, and would start an ingest beside the demo's.
         announce(context.store)
-        for dag_id in DAGS:
+        for dag_id in PIPELINE:
             api.unpause(dag_id)
         ended = run_dags(api, LOGS, console, say)
     pages = print_result(console, context, ended, None, "Do other servers of that name run in this network?")

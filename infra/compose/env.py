@@ -8,13 +8,12 @@ import sys
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+from infra.local.credentials import JWT_SECRET_BYTES, OWNER_ONLY
+
 __all__ = ["SECRETS", "main", "render"]
 
 PASSWORD_BYTES = 24
-#: HMAC-SHA512 wants a key of at least 64 bytes.
-KEY_BYTES = 64
 FERNET_BYTES = 32
-OWNER_ONLY = 0o600
 
 #: What each is for, by variable.
 SECRETS = {
@@ -77,7 +76,8 @@ def render(profiles: str) -> str:
 def _secret(name: str) -> str:
     if name == "AIRFLOW_FERNET_KEY":
         return urlsafe_b64encode(secrets.token_bytes(FERNET_BYTES)).decode()
-    return secrets.token_hex(KEY_BYTES) if name.endswith(("_KEY", "_JWT_SECRET")) else secrets.token_hex(PASSWORD_BYTES)
+    signs = name.endswith(("_KEY", "_JWT_SECRET"))
+    return secrets.token_hex(JWT_SECRET_BYTES if signs else PASSWORD_BYTES)
 
 
 def main(arguments: list[str]) -> int:

@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 
-__all__ = ["main"]
+from infra.local.credentials import ADMIN
+from infra.local.database import GPU_POOL
 
-GPU_POOL = "gpu"
+__all__ = ["main"]
 
 
 def main() -> int:
@@ -16,7 +17,7 @@ def main() -> int:
     try:
         _airflow("db", "migrate")
         # Leaves a user that is there as it is, password and all.
-        _airflow("users", "create", "--username", "admin", "--role", "Admin", "--firstname", "Quartet",
+        _airflow("users", "create", "--username", ADMIN, "--role", "Admin", "--firstname", "Quartet",
                  "--lastname", "Administrator", "--email", "admin@localhost",
                  "--password", os.environ["AIRFLOW_ADMIN_PASSWORD"])  # fmt: skip
         if not _known_pool():

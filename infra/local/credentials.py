@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from infra.local.layout import Layout
 
-__all__ = ["ADMIN", "VIEWER", "Credentials", "ensure_credentials", "read_password"]
+__all__ = ["ADMIN", "JWT_SECRET_BYTES", "OWNER_ONLY", "VIEWER", "Credentials", "ensure_credentials", "read_password"]
 
 ADMIN = "admin"
 VIEWER = "viewer"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,10 +38,6 @@ class Plan:
     def staying(self) -> tuple[Item, ...]:
         """What stays."""
         return tuple(item for item in self.items if not item.goes)
-
-    def reasons(self) -> Counter[tuple[str, str]]:
-        """How many stay, by kind and reason."""
-        return Counter((item.kind, item.why) for item in self.staying)
 
 
 def plan_removal(context: Context, now: datetime) -> Plan:

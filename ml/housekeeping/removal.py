@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -118,9 +119,8 @@ def _erase_pointer(store: Store, item: Item) -> None:
         return
     key = layout.run_by_identity_key(plan["identity"])
     with suppress(NotFoundError, ConflictError):
-        _, etag = store.get_with_etag(key)
-        named = find_json(store, key)
-        if named is not None and layout.safe_run_id(named["run_id"]) == item.name:
+        data, etag = store.get_with_etag(key)
+        if layout.safe_run_id(json.loads(data)["run_id"]) == item.name:
             store.delete_if_match(key, etag)
 
 

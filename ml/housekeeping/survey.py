@@ -84,11 +84,12 @@ def survey(context: Context, now: datetime) -> Survey:
     store, days = context.store, context.settings.retention.run_days
     limit = limit_of(days, now)
     runs = {folder.name: folder for folder in fold(store, layout.RUNS) if folder.prefix.endswith("/")}
-    found = Survey(runs, tuple(_versions(context, limit)))
+    recorded = recorded_versions(store)
+    found = Survey(runs, tuple(_versions(context, recorded, limit)))
     if limit is None:
         found.staying |= dict.fromkeys(runs, UNSET.format("run_days"))
     else:
-        found.staying |= _needed(context, found, limit, days)
+        found.staying |= _needed(context, found, recorded, limit, days)
     _follow(store, found)
     _planned(store, found, now)
     return found
@@ -104,8 +105,8 @@ def recorded_versions(store: Store) -> dict[str, dict[int, str]]:
     }
 
 
-def _versions(context: Context, limit: datetime | None) -> Iterator[Version]:
-    store, recorded, aliased = context.store, recorded_versions(context.store), None
+def _versions(context: Context, recorded: Mapping[str, Mapping[int, str]], limit: datetime | None) -> Iterator[Version]:
+    store, aliased = context.store, None
     folders = [folder for folder in fold(store, layout.MODELS, 2) if NUMBER.fullmatch(folder.name)]
     by_model: dict[str, list[Folder]] = {}
     for folder in folders:
@@ -156,7 +157,9 @@ def _aliased(context: Context) -> dict[int, str]:
         ) from error
 
 
-def _needed(context: Context, found: Survey, limit: datetime, days: int | None) -> dict[str, str]:
+def _needed(
+    context: Context, found: Survey, recorded: Mapping[str, Mapping[int, str]], limit: datetime, days: int | None
+) -> dict[str, str]:
     store, staying = context.store, {}
     newest = sorted(found.runs.values(), key=lambda folder: folder.newest, reverse=True)
     for folder in newest:
@@ -164,7 +167,7 @@ def _needed(context: Context, found: Survey, limit: datetime, days: int | None) 
             staying[folder.name] = f"is younger than {days} days"
     for folder in newest[: context.settings.retention.keep_runs]:
         staying.setdefault(folder.name, "is one of the newest (retention.keep_runs)")
-    staying |= dict(_made(store, found.versions))
+    staying |= dict(_made(found.versions, recorded))
     latest, _ = read_pointer(store)
     for run in found.runs.keys() - staying.keys():
         if waits_for_answer(store, run):
@@ -174,13 +177,13 @@ def _needed(context: Context, found: Survey, limit: datetime, days: int | None) 
     return staying
 
 
-def _made(store: Store, versions: Iterable[Version]) -> Iterator[tuple[str, str]]:
+def _made(versions: Iterable[Version], recorded: Mapping[str, Mapping[int, str]]) -> Iterator[tuple[str, str]]:
     """Runs of versions that stay; those on record last, also where a version's files are gone."""
     for version in versions:
         if version.stays and version.run is not None:
             yield version.run, f"made version {version.number}, which {version.stays}"
-    for model, recorded in recorded_versions(store).items():
-        for number, run in recorded.items():
+    for model, of_model in recorded.items():
+        for number, run in of_model.items():
             yield run, f"made version {number} of {model}, which is on record"
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from infra.local.layout import Layout
 
-__all__ = ["Source", "phantom_folder", "switch_source"]
+__all__ = ["IMAGES_PER_CLASS", "SEED", "Source", "phantom_folder", "switch_source"]
 
 IMAGES_PER_CLASS = 96
 SEED = 0

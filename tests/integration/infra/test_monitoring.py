@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from infra.monitoring.sheet import draw
 from local_stack import append, local_server, serving_settings
 from ml.context import Context
 from ml.storage import open_store
+from required import require_program
 from serving.client import GrpcClient
 from serving.trial import wait_for_label
 from tiny_classifiers import draw as draw_image
@@ -36,8 +36,7 @@ SECONDS = 60
 
 @pytest.fixture(scope="module")
 def needed_programs():
-    if shutil.which("prometheus") is None and os.environ.get("CI") != "true":
-        pytest.skip("There is no prometheus; .ci/run names the package that has it.")
+    require_program("prometheus")
 
 
 @pytest.fixture(scope="module")

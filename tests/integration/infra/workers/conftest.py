@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
 import pytest
 
 from celery_stack import celery_stack
+from required import end_without
 from s3_servers import use_credentials
 from system_servers import find_postgres, missing_programs
 
@@ -41,10 +41,7 @@ def is_shard(key):
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory):
-    missing = missing_programs()
-    if missing:
-        end = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        end(f"There is no {', no '.join(missing)}; .ci/run names the packages that have them.")
+    end_without(missing_programs())
     with pytest.MonkeyPatch.context() as patch:
         use_credentials(patch)
         for name in ("NO_PROXY", "no_proxy"):

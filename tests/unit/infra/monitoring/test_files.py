@@ -1,9 +1,7 @@
 """Prometheus's and Grafana's files, held against promtool, the docs, and the metrics that there are."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import yaml
 from infra.compose.local.statsd_exporter import Samples, read_rules
 from infra.monitoring.dashboards import DASHBOARDS, load_dashboards
 from ml.telemetry import FAMILIES
+from required import require_program
 from serving.server.metrics import ServerMetrics
 from serving.sync_server import _States
 from serving.sync_state import SyncState
@@ -27,8 +26,7 @@ TYPES = {"stat", "timeseries", "bargauge", "table", "row"}
 
 
 def promtool(*arguments):
-    if shutil.which("promtool") is None and os.environ.get("CI") != "true":
-        pytest.skip("There is no promtool; .ci/run names the package that has it.")
+    require_program("promtool")
     process = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stdout + process.stderr
 
